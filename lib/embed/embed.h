@@ -1,0 +1,60 @@
+/*
+ * embed - text to vector.
+ *
+ * An embedder is immutable once fitted or loaded and may be shared by threads;
+ * each thread brings its own scratch, so that embedding allocates nothing.
+ * Vectors are of unit length (or all zero for a text without known terms).
+ * Depends on: fmt/safetensors, math/mat.
+ */
+#ifndef LLMR_EMBED_EMBED_H
+#define LLMR_EMBED_EMBED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "base/str.h"
+
+struct embedder;
+struct embed_scratch;
+struct tensorfile;		/* fmt/safetensors.h */
+struct tensorfile_writer;
+struct jsonw;
+
+/* Times of the last embed_text in a scratch, microseconds. */
+struct embed_times { double tokenize_us, project_us; };
+
+/* Hyperparameters; 0 / NULL mean default. Names as in llmr-train(1). */
+struct embed_params {
+	const char *kind;		/* "lsa", "hash" */
+	size_t dim;			/* lsa 256, hash 384 */
+	size_t min_df;			/* lsa: distinct queries that hold a term, at least 2 */
+	size_t max_features;		/* lsa: vocabulary size limit */
+	size_t max_bytes;		/* bytes of a prompt that are read, both ends kept: 4096 */
+	uint64_t seed;
+};
+
+/* Learn from n texts. Same bytes for any number of threads. */
+struct embedder *embed_fit(const struct embed_params *, const struct slice *texts, size_t n,
+	struct pool *pool, struct err *e);
+size_t embed_dim(const struct embedder *);
+const char *embed_kind(const struct embedder *);
+void embed_free(struct embedder *);
+
+struct embed_scratch *embed_scratch_new(const struct embedder *, struct err *e);
+void embed_scratch_free(struct embed_scratch *);
+/* out [dim]. No allocation. Any bytes are valid text (invalid UTF-8 counts as U+FFFD). */
+void embed_text(const struct embedder *, struct slice text, struct embed_scratch *, float *out);
+struct embed_times embed_scratch_times(const struct embed_scratch *);
+/* out [n x dim] row-major, in parallel over the pool. */
+int embed_batch(const struct embedder *, const struct slice *texts, size_t n, float *out,
+	struct pool *pool, struct err *e);
+
+/* Tensors under "embedder." into an artifact, and its description as the value of llmr.embedder (JSON object text). */
+int embed_save(const struct embedder *, struct tensorfile_writer *, struct err *e);
+void embed_describe(const struct embedder *, struct jsonw *);
+/* From an artifact: description (JSON text) and tensors, all checked. Borrows the tensorfile's memory. */
+struct embedder *embed_load(const struct tensorfile *, struct slice description, struct err *e);
+
+#endif

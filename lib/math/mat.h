@@ -1,0 +1,40 @@
+/*
+ * mat - row-major float matrices; the only caller of BLAS.
+ *
+ * OpenBLAS is loaded at the first use (dlopen: 3 ms and 40 shared objects that
+ * commands without matrices never pay for), held to one thread, and called on
+ * blocks of fixed size, so that outcomes do not depend on the number of
+ * threads. Its kernel is chosen deliberately: OpenBLAS 0.3.21 takes its AVX2
+ * kernels on CPUs newer than itself; mat_open asks for SkylakeX where the CPU
+ * has AVX-512, unless OPENBLAS_CORETYPE is set.
+ * Threads: after mat_open all calls are safe from any thread.
+ */
+#ifndef LLMR_MATH_MAT_H
+#define LLMR_MATH_MAT_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/pool.h"
+
+struct mat { float *x; size_t rows, cols, ld; };	/* ld >= cols: floats from row to row */
+
+#define MAT_BLOCK_ROWS 512
+
+/*
+ * Load BLAS. ERR_UNAVAILABLE naming the package when there is none. Call
+ * before threads start (it may set OPENBLAS_CORETYPE). Later calls are free.
+ */
+int mat_open(struct err *e);
+/* Kernel in use ("SkylakeX"), version text; "none" before mat_open. */
+const char *mat_core(void);
+const char *mat_version(void);
+
+/* C = alpha A B^T + beta C. A [n x k], B [m x k], C [n x m]. Blocks of MAT_BLOCK_ROWS rows over the pool. */
+void mat_mul_nt(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);
+/* C = alpha A B + beta C. A [n x k], B [k x m]. */
+void mat_mul_nn(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);
+/* C = alpha A^T A [k x k] for A [n x k], summed over fixed row blocks in order. */
+int mat_gram(float alpha, struct mat a, struct mat c, struct pool *, struct err *e);
+
+#endif

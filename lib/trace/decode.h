@@ -1,0 +1,84 @@
+/*
+ * decode - trace documents of any supported format, one piece at a time.
+ *
+ * Formats, told apart by their first bytes: Jaeger query API and UI JSON
+ * ({"data":[{"traceID",...}]}), Jaeger /api/v3 ({"result":{"resourceSpans"...}}),
+ * OTLP JSON (one document, or JSON Lines as the OpenTelemetry file exporter
+ * writes), OTLP protobuf (ExportTraceServiceRequest; trace/v1), each plain,
+ * gzipped or Zstandard. A document is never held whole: a Jaeger document goes
+ * by one trace, OTLP by one resourceSpans; memory is bounded by the largest
+ * piece (max_piece_bytes).
+ * Depends on: fmt/stream, fmt/jread, trace/span.  Threads: one decoder a thread.
+ */
+#ifndef LLMR_TRACE_DECODE_H
+#define LLMR_TRACE_DECODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "fmt/stream.h"
+#include "trace/span.h"
+
+enum trace_format { TRACE_AUTO, TRACE_JAEGER, TRACE_OTLP_V3, TRACE_OTLP_JSON, TRACE_OTLP_JSONL, TRACE_OTLP_PROTOBUF };
+const char *trace_format_name(enum trace_format);
+
+/*
+ * What the reader needs of a span, so that the rest can be skipped unread.
+ * NULL in decode_opts means everything.
+ */
+struct span_want {
+	/* Attribute keys to deliver: exact, or a prefix when it ends in '*'. Others are dropped. */
+	const char *const *keys;
+	size_t n_keys;
+	/*
+	 * A span is delivered only if one of its attribute or event keys, or event
+	 * names, equals one of these markers (prefix when it ends in '*').
+	 */
+	const char *const *markers;
+	size_t n_markers;
+};
+
+/*
+ * A group of spans that came together. Jaeger: the wanted spans of one trace,
+ * whole (trace_whole). OTLP: the wanted spans of one resourceSpans, perhaps of
+ * several traces, each perhaps only a part of its trace.
+ */
+struct span_batch {
+	const struct span *spans;
+	size_t n;
+	uint64_t seen;		/* spans read, wanted or not */
+	uint64_t traces_seen;	/* Jaeger: 1; OTLP: 0 */
+	bool trace_whole;
+	uint64_t line;		/* of JSON Lines, else 0 */
+	uint64_t offset;	/* decoded byte offset of the piece */
+};
+
+struct decode_opts {
+	enum trace_format format;
+	const struct span_want *want;
+	size_t max_piece_bytes;		/* 0: 256 MiB; a larger trace is a bad piece */
+	/* A batch; nonzero return stops with that error. */
+	int (*on_batch)(void *ctx, const struct span_batch *, struct err *e);
+	/*
+	 * A piece that cannot be read (bad line of JSON Lines, too large trace,
+	 * partial-success "errors" beside "data"): what->msg names line or offset.
+	 * Return 0 to go on with the next piece where the format allows it.
+	 */
+	int (*on_bad)(void *ctx, const struct err *what, struct err *e);
+	void *ctx;
+	struct cancel *cancel;
+};
+
+/* Totals of a run. */
+struct decode_stats {
+	enum trace_format format;
+	uint64_t bytes, pieces, spans, bad;
+};
+
+/* Decode a whole stream. A malformed document (not a line) is ERR_INPUT. stats may be NULL. */
+int decode_stream(struct stream_in *, const struct decode_opts *, struct decode_stats *, struct err *e);
+
+#endif
