@@ -74,7 +74,7 @@ err_sys(struct err *e, enum err_code code, const char *fmt, ...)
 int
 err_wrap(struct err *e, const char *fmt, ...)
 {
-	char ctx[sizeof e->msg], old[sizeof e->msg], joined[2 * sizeof e->msg];
+	char ctx[sizeof e->msg], old[sizeof e->msg], joined[2 * sizeof e->msg + 4];
 	va_list ap;
 
 	if (e == NULL)
