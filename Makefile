@@ -30,6 +30,11 @@ PC_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS_PC) libcurl openblas)
 PC_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
 
+LINKED = $(foreach p,$(LIBS_PC) libcurl openblas,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+empty :=
+comma := ,
+$(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
+
 LIB_SRC := $(sort $(wildcard lib/*.c lib/*/*.c))
 CMD_SRC := $(filter-out cmd/gen.c,$(sort $(wildcard cmd/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
@@ -63,3 +68,53 @@ clean:
 	rm -rf $(B)
 
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d)
+
+# ---- tests ------------------------------------------------------------------
+
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/replay_%)
+
+$(B)/unit: $(UNIT_OBJ) $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(UNIT_OBJ) $(B)/libllmr.a $(shell $(PKG_CONFIG) --libs criterion) $(LIBS)
+
+# Each fuzzer, built as a plain program that replays files through it.
+$(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: check check-unit check-cli check-fuzz
+check-unit: $(B)/unit
+	$(B)/unit --jobs 2
+check-cli: all
+	LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
+check-fuzz: $(FUZZ_BIN)
+	sh tests/fuzz/replay.sh $(B)/fuzz
+check: check-unit check-fuzz check-cli check-docs
+
+-include $(UNIT_OBJ:.o=.d)
+
+# ---- docs: man pages and completions from cmd/table.c -----------------------
+
+PAGES := llmr $(shell sed -n 's/^	{ \.name = "\([a-z]*\)".*/\1/p' cmd/table.c)
+GEN := $(B)/gen/gen
+$(GEN): cmd/gen.c cmd/table.c cmd/table.h cmd/cmd.h lib/base/str.c lib/base/err.c
+	$(call say,GEN,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ cmd/gen.c cmd/table.c lib/base/str.c lib/base/err.c -lm
+
+.PHONY: docs check-docs
+DOCS ?= .
+docs: $(GEN)
+	@mkdir -p $(DOCS)/man $(DOCS)/completions
+	@for c in $(PAGES); do \
+		n=llmr-$$c; [ $$c = llmr ] && n=llmr; \
+		$(GEN) man $$c < man/src/$$c.mdoc > $(DOCS)/man/$$n.1 || exit 1; done
+	@$(GEN) bash > $(DOCS)/completions/llmr.bash
+	@$(GEN) zsh > $(DOCS)/completions/_llmr
+	@$(GEN) fish > $(DOCS)/completions/llmr.fish
+check-docs: $(GEN)
+	@sh tests/docs.sh $(GEN) $(B)/docs '$(PAGES)'
