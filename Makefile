@@ -56,3 +56,31 @@ clean:
 	rm -rf $(B)
 
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d)
+
+# ---- tests ------------------------------------------------------------------
+
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/replay_%)
+
+$(B)/unit: $(UNIT_OBJ) $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(UNIT_OBJ) $(B)/libllmr.a $(shell $(PKG_CONFIG) --libs criterion) $(LIBS)
+
+# Each fuzzer, built as a plain program that replays files through it.
+$(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: check check-unit check-cli check-fuzz
+check-unit: $(B)/unit
+	$(B)/unit --jobs 2
+check-cli: all
+	LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
+check-fuzz: $(FUZZ_BIN)
+	sh tests/fuzz/replay.sh $(B)/fuzz
+check: check-unit check-fuzz check-cli
+
+-include $(UNIT_OBJ:.o=.d)
