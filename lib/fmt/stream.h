@@ -4,7 +4,8 @@
  * Input is recognised by its first bytes, never by its name (RFC 1952, RFC
  * 8878; concatenated members and frames are read on). Output is compressed by
  * its name's suffix (.gz, .zst), deterministically (no time, no name).
- * Truncated or corrupt input is ERR_INPUT with the byte offset.
+ * Truncated or corrupt input is ERR_INPUT with the byte offset. Errors of reading
+ * do not name the path: the caller, who knows it, puts it before (err_wrap).
  * Depends on: base/io, zlib, libzstd.  Threads: a stream belongs to one thread.
  */
 #ifndef LLMR_FMT_STREAM_H
