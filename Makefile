@@ -42,6 +42,7 @@ CMD_SRC := $(filter-out cmd/gen.c,$(sort $(wildcard cmd/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 
+.SECONDARY:
 .PHONY: all
 all: $(B)/llmr
 
