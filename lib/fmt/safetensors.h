@@ -4,9 +4,11 @@
  * Format: 8 bytes little-endian header length, JSON header, tensor bytes
  * (github.com/huggingface/safetensors). llmr pads the header with spaces so
  * that every tensor starts at a multiple of 64 bytes from the start of the file.
- * The reader checks header length, JSON, dtypes, shapes, offsets in bounds,
- * ascending, without gaps (beyond alignment) or overlaps, duplicate names,
- * before anything is used. Any bytes either load or give one error.
+ * The format allows no gaps, so between tensors whose size is no multiple of 64
+ * the writer puts fillers: U8 tensors of zeros named "_pad.N", which the reader
+ * checks and leaves out of its list. Other readers accept the file as it is.
+ * The reader checks header length, JSON, dtypes, shapes, alignment, offsets in
+ * bounds, without gaps or overlaps, duplicate names, before anything is used. Any bytes either load or give one error.
  * Depends on: fmt/jread, base/io.  Threads: immutable after load.
  */
 #ifndef LLMR_FMT_SAFETENSORS_H
@@ -35,13 +37,16 @@ struct tensor {
 
 struct tensorfile;
 
+#define TENSORFILE_MAX_HEADER (16u << 20)
+#define TENSORFILE_MAX_BYTES ((uint64_t)8 << 30)
+
 /* Read into private memory (never mapped). */
 struct tensorfile *tensorfile_load(const char *path, struct err *e);
 /* Parse bytes; takes ownership of p (free(3)d with the file) on success only. p must be 64-byte aligned. */
 struct tensorfile *tensorfile_take(void *p, size_t n, struct err *e);
 void tensorfile_free(struct tensorfile *);
 size_t tensorfile_count(const struct tensorfile *);
-const struct tensor *tensorfile_at(const struct tensorfile *, size_t i);
+const struct tensor *tensorfile_at(const struct tensorfile *, size_t i);	/* by name, i < count */
 /* NULL when absent. */
 const struct tensor *tensorfile_find(const struct tensorfile *, const char *name);
 /* The tensor of that name with exactly this dtype and shape (0 in shape = any); else NULL and ERR_INPUT saying what differs. */
@@ -50,7 +55,7 @@ const struct tensor *tensorfile_need(const struct tensorfile *, const char *name
 struct slice tensorfile_meta(const struct tensorfile *, const char *key);
 size_t tensorfile_meta_count(const struct tensorfile *);
 void tensorfile_meta_at(const struct tensorfile *, size_t i, struct slice *key, struct slice *value);
-/* SHA-256 of the whole file, and its size. */
+/* SHA-256 of the whole file (worked out at each call), and its size. */
 void tensorfile_digest(const struct tensorfile *, uint8_t out[32]);
 uint64_t tensorfile_bytes(const struct tensorfile *);
 
