@@ -129,7 +129,7 @@ dispatch(struct ctx *c, const struct command *cmd, int argc, char **argv)
 	}
 	if (opt_lookup(&s, "version")->n > 0)
 		cmd = command_find("version");
-	if (settings_open(opt_lookup(&s, "settings"), &settings, &c->err) < 0 ||
+	if (settings_open(opt_lookup(&s, "settings"), cmd->name, &settings, &c->err) < 0 ||
 	    opt_resolve(&s, settings_get, settings, &c->err) < 0)
 		goto out;
 	r = run(c, cmd, &s);

@@ -242,6 +242,23 @@ check_value(const struct opt *o, const char *text, struct err *e)
 	return 0;
 }
 
+/* Say where a bad value came from when it was not the command line. */
+static int
+blame(const struct opt_value *v, struct err *e)
+{
+	char name[64];
+
+	if (v->origin == ORIGIN_SETTINGS) {
+		e->code = ERR_CONFIG;
+		return err_wrap(e, "settings file");
+	}
+	if (v->origin == ORIGIN_ENV) {
+		opt_env_name(v->opt, name);
+		return err_wrap(e, "variable %s", name);
+	}
+	return -1;
+}
+
 int
 opt_resolve(struct optset *s, const char *(*settings)(void *, const char *), void *ctx,
 	struct err *e)
@@ -261,7 +278,7 @@ opt_resolve(struct optset *s, const char *(*settings)(void *, const char *), voi
 			return -1;
 		for (size_t k = 0; k < v->n; k++)
 			if (check_value(v->opt, v->v[k], e) < 0)
-				return -1;
+				return blame(v, e);
 	}
 	return 0;
 }

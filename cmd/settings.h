@@ -12,8 +12,13 @@
 
 struct settings;
 
-/* *out is NULL when there is no settings file; a named one that is missing is ERR_CONFIG. */
-int settings_open(const struct opt_value *named, struct settings **out, struct err *e);
+/*
+ * *out is NULL when there is no settings file; a named one that is missing, and
+ * an unknown key in any, is ERR_CONFIG naming the line. Keys under the
+ * command's name count before those at the top.
+ */
+int settings_open(const struct opt_value *named, const char *command, struct settings **out,
+	struct err *e);
 /* Value of an option's name, NULL when absent; ctx is a struct settings or NULL. */
 const char *settings_get(void *ctx, const char *name);
 /* Path that was read, NULL none. */

@@ -1,6 +1,7 @@
 #include "fmt/stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,6 +148,25 @@ stream_in_memory(const void *p, size_t n, struct err *e)
 	s->mem = p;
 	s->mem_left = n;
 	s->size = n;
+	if (start(s, e) < 0) {
+		stream_in_close(s);
+		return NULL;
+	}
+	return s;
+}
+
+struct stream_in *
+stream_in_fd(int fd, struct err *e)
+{
+	struct stream_in *s = mem_calloc(1, sizeof *s, e);
+
+	if (s == NULL)
+		return NULL;
+	if ((s->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+		err_sys(e, ERR_IO, "descriptor %d", fd);
+		free(s);
+		return NULL;
+	}
 	if (start(s, e) < 0) {
 		stream_in_close(s);
 		return NULL;
@@ -460,6 +480,70 @@ stream_out_abort(struct stream_out *s)
 		return;
 	io_out_abort(&s->out);
 	out_free(s);
+}
+
+static int
+pack_gzip(const void *p, size_t n, struct buf *out, struct err *e)
+{
+	z_stream z = { 0 };
+	const unsigned char *q = p;
+	int r;
+
+	if (deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+		return err_nomem(e);
+	do {
+		uInt part = n < RAW_BYTES ? (uInt)n : (uInt)RAW_BYTES;
+
+		z.next_in = (unsigned char *)(uintptr_t)q;
+		z.avail_in = part;
+		q += part;
+		n -= part;
+		do {
+			if (!buf_reserve(out, RAW_BYTES)) {
+				(void)deflateEnd(&z);
+				return err_nomem(e);
+			}
+			z.next_out = (unsigned char *)out->p + out->len;
+			z.avail_out = (uInt)RAW_BYTES;
+			r = deflate(&z, n == 0 ? Z_FINISH : Z_NO_FLUSH);
+			out->len += RAW_BYTES - z.avail_out;
+		} while (z.avail_out == 0);
+	} while (n > 0);
+	(void)deflateEnd(&z);
+	return r == Z_STREAM_END ? 0 : err_set(e, ERR_IO, "gzip: cannot finish a member");
+}
+
+static int
+pack_zstd(const void *p, size_t n, struct buf *out, struct err *e)
+{
+	ZSTD_CCtx *c = ZSTD_createCCtx();
+	size_t k;
+
+	if (c == NULL || !buf_reserve(out, ZSTD_compressBound(n))) {
+		(void)ZSTD_freeCCtx(c);
+		return err_nomem(e);
+	}
+	(void)ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, 3);
+	(void)ZSTD_CCtx_setParameter(c, ZSTD_c_checksumFlag, 1);
+	k = ZSTD_compress2(c, out->p + out->len, out->cap - out->len, p, n);
+	(void)ZSTD_freeCCtx(c);
+	if (ZSTD_isError(k))
+		return err_set(e, ERR_IO, "zstd: %s", ZSTD_getErrorName(k));
+	out->len += k;
+	return 0;
+}
+
+int
+stream_pack(const char *path, const void *p, size_t n, struct buf *out, struct err *e)
+{
+	if (n == 0)
+		return 0;
+	if (ends_with(path, ".gz"))
+		return pack_gzip(p, n, out, e);
+	if (ends_with(path, ".zst"))
+		return pack_zstd(p, n, out, e);
+	buf_add(out, p, n);
+	return buf_ok(out, e);
 }
 
 struct stream_lines {

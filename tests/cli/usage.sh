@@ -21,7 +21,17 @@ status 64 "an option given twice" "$LLMR" train --cv 2 --cv 3 knn
 status 64 "too many operands" "$LLMR" train knn svm
 status 64 "errors as JSON" "$LLMR" --json train --nope
 match err '^\{"error":"unknown option --nope.*"exit_status":64\}$' "the JSON error has its keys"
-LLMR_CV=1 status 64 "a variable is checked as its option" env LLMR_CV=1 "$LLMR" train knn
+status 64 "a variable is checked as its option" env LLMR_CV=1 "$LLMR" train knn
+match err 'variable LLMR_CV: --cv' "the variable is named"
+mkdir -p config/llmr
+printf 'cv: 3\ntrain:\n  cv: 1\n' >config/llmr/settings.yaml
+status 78 "a bad value in the settings file is a bad configuration" "$LLMR" train knn
+match err 'settings file: --cv: 1 is outside' "the section of a command beats the top"
+printf 'cv: 3\nnonsense: 1\n' >config/llmr/settings.yaml
+status 78 "an unknown key in the settings file" "$LLMR" train knn
+match err 'settings.yaml:2: .nonsense. is neither' "file and line are named"
+status 78 "a settings file that is named must be there" "$LLMR" train knn --settings nofile
+rm -r config
 ok "version" "$LLMR" --version
 match out '^llmr [0-9]+\.[0-9]+\.[0-9]+' "version begins with the name"
 ln -s "$LLMR" llmr-train
