@@ -146,12 +146,21 @@ router_query_text(const struct router *r, size_t i)
 bool
 router_knows(const struct router *r, const char *query_id)
 {
-	char id[17];
+	size_t lo = 0, hi = r->n_queries;
 
-	for (size_t i = 0; i < r->n_queries; i++) {
-		router_query_id(r, i, id);
-		if (memcmp(id, query_id, 16) == 0)
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		char id[17];
+		int c;
+
+		router_query_id(r, mid, id);
+		c = memcmp(id, query_id, 16);
+		if (c == 0)
 			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
 	}
 	return false;
 }

@@ -28,7 +28,7 @@ struct router {
 	size_t cheapest;		/* POLICY_NONE when no cost was known */
 	uint64_t seed;			/* of the training run */
 	size_t n_queries;		/* training queries */
-	const uint8_t *query_digest;	/* [n_queries x 8] first bytes of SHA-256 */
+	const uint8_t *query_digest;	/* [n_queries x 8] first bytes of SHA-256, ascending */
 	const uint8_t *text;		/* stored texts end to end, NULL unless kept */
 	const uint64_t *text_offset;	/* [n_queries + 1] */
 };
@@ -65,7 +65,7 @@ int router_batch(const struct router *, const struct policy *, const struct slic
 /* Training query i as 16 hex digits; the stored text, SLICE_NONE when not kept. */
 void router_query_id(const struct router *, size_t i, char out[17]);
 struct slice router_query_text(const struct router *, size_t i);
-/* Was this query (16 hex digits) trained on? Linear. */
+/* Was this query (16 hex digits) trained on? */
 bool router_knows(const struct router *, const char *query_id);
 
 #endif
