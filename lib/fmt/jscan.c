@@ -353,17 +353,37 @@ jscan_special(const char *p, const char *end)
 	return p;
 }
 
+/* Bytes from p on that are ASCII for sure: a multiple of 8, perhaps fewer than there are. */
+static size_t
+ascii_run(const char *p, size_t n)
+{
+	size_t i = 0;
+	uint64_t w;
+
+#ifdef HAVE_X86
+	for (; n - i >= 64; i += 64) {
+		const __m128i *v = (const __m128i *)(const void *)(p + i);
+		__m128i a = _mm_or_si128(_mm_loadu_si128(v), _mm_loadu_si128(v + 1));
+		__m128i b = _mm_or_si128(_mm_loadu_si128(v + 2), _mm_loadu_si128(v + 3));
+
+		if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0)
+			break;
+	}
+#endif
+	while (n - i >= 8 && (memcpy(&w, p + i, 8), (w & 0x8080808080808080u) == 0))
+		i += 8;
+	return i;
+}
+
 size_t
 jscan_utf8(const char *p, size_t n)
 {
 	size_t i = 0;
 
 	while (i < n) {
-		uint64_t w;
 		size_t run, bad;
 
-		while (n - i >= 8 && (memcpy(&w, p + i, 8), (w & 0x8080808080808080u) == 0))
-			i += 8;
+		i += ascii_run(p + i, n - i);
 		while (i < n && (unsigned char)p[i] < 0x80)
 			i++;
 		for (run = i; run < n && (unsigned char)p[run] >= 0x80; run++)

@@ -80,6 +80,7 @@ add_roles(struct want *w, struct err *e)
 		{ "otel.library.name", ROLE_SCOPE_NAME },
 		{ "otel.library.version", ROLE_SCOPE_VERSION },
 		{ "internal.span.format", ROLE_FORMAT },
+		{ "@jaeger@warnings", ROLE_FORMAT },
 		{ "service.name", ROLE_SERVICE },
 	};
 
