@@ -26,15 +26,23 @@ ALL_CPPFLAGS = -D_POSIX_C_SOURCE=200809L -D_XOPEN_SOURCE=700 -D_DEFAULT_SOURCE -
 	-Ilib -Icmd -I$(B)/gen $(PC_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) -fPIC -fvisibility=hidden -ffile-prefix-map=$(CURDIR)/= \
 	-MMD -MP -pthread $(CFLAGS)
-PC_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(LIBS_PC) libcurl openblas)
-PC_LIBS = $(shell $(PKG_CONFIG) --libs $(LIBS_PC))
+# Asked once, at the first use: after `make deps' has run.
+once = $(eval $(1) := $(shell $(2)))$($(1))
+PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl openblas)
+PC_LIBS = $(call once,PC_LIBS,$(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
+
+LINKED = $(foreach p,$(LIBS_PC) libcurl openblas,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+empty :=
+comma := ,
+$(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
 
 LIB_SRC := $(sort $(wildcard lib/*.c lib/*/*.c))
 CMD_SRC := $(filter-out cmd/gen.c,$(sort $(wildcard cmd/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 
+.SECONDARY:
 .PHONY: all
 all: $(B)/llmr
 
@@ -51,8 +59,165 @@ $(B)/%.o: %.c
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
+# Data that the program carries with it: share/attributes.yaml as a string literal.
+$(B)/gen/attributes.inc: share/attributes.yaml
+	@mkdir -p $(dir $@)
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
+
+$(B)/lib/trace/attrmap.o: $(B)/gen/attributes.inc
+
+# ---- shared library, pkg-config file, install ---------------------------------
+
+SOVERSION := 0
+$(B)/libllmr.so: $(B)/libllmr.so.$(SOVERSION)
+	$(Q)ln -sf $(notdir $<) $@
+$(B)/libllmr.so.$(SOVERSION): $(LIB_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(notdir $@) -Wl,-z,relro,-z,now -Wl,--as-needed \
+		-o $@ $(LIB_OBJ) $(LIBS)
+$(B)/llmr.pc: Makefile
+	@mkdir -p $(dir $@)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: llmr' \
+		'Description: LLM router inference' 'Version: $(VERSION)' 'Requires.private: $(LIBS_PC)' \
+		'Libs: -L$${libdir} -lllmr' 'Libs.private: -lm -ldl -pthread' 'Cflags: -I$${includedir}' > $@
+
+I := $(DESTDIR)$(PREFIX)
+.PHONY: install uninstall
+install: all $(B)/libllmr.so $(B)/llmr.pc
+	install -d $(I)/bin $(I)/lib/pkgconfig $(I)/include $(I)/share/llmr \
+		$(I)/share/man/man1 $(I)/share/man/man5 $(I)/share/man/man7 \
+		$(I)/share/bash-completion/completions $(I)/share/zsh/site-functions $(I)/share/fish/vendor_completions.d
+	install -m 755 $(B)/llmr $(I)/bin/
+	install -m 644 $(B)/libllmr.a $(I)/lib/
+	install -m 755 $(B)/libllmr.so.$(SOVERSION) $(I)/lib/
+	ln -sf libllmr.so.$(SOVERSION) $(I)/lib/libllmr.so
+	install -m 644 $(B)/llmr.pc $(I)/lib/pkgconfig/
+	install -m 644 lib/llmr.h $(I)/include/
+	install -m 644 share/*.yaml share/*.json $(I)/share/llmr/
+	for s in 1 5 7; do install -m 644 man/*.$$s $(I)/share/man/man$$s/ || exit 1; done
+	install -m 644 completions/llmr.bash $(I)/share/bash-completion/completions/llmr
+	install -m 644 completions/_llmr $(I)/share/zsh/site-functions/
+	install -m 644 completions/llmr.fish $(I)/share/fish/vendor_completions.d/
+uninstall:
+	rm -f $(I)/bin/llmr $(I)/lib/libllmr.a $(I)/lib/libllmr.so* $(I)/lib/pkgconfig/llmr.pc $(I)/include/llmr.h
+	rm -f $(I)/share/man/man[157]/llmr.1 $(I)/share/man/man[157]/llmr-*.[157]
+	rm -f $(I)/share/bash-completion/completions/llmr $(I)/share/zsh/site-functions/_llmr \
+		$(I)/share/fish/vendor_completions.d/llmr.fish
+	rm -rf $(I)/share/llmr
+
+# ---- set-up and the main job ------------------------------------------------
+
+.PHONY: deps demo help dist repro
+# The sources of the last commit as a tarball.
+dist:
+	git archive --prefix=llmr-$(VERSION)/ -o $(B)/llmr-$(VERSION).tar.gz HEAD
+# Two builds must give the same bytes.
+repro:
+	@$(MAKE) --no-print-directory B=build/repro1 build/repro1/llmr
+	@$(MAKE) --no-print-directory B=build/repro2 build/repro2/llmr
+	cmp build/repro1/llmr build/repro2/llmr
+deps:
+	@sh share/deps.sh build
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@sh examples/demo.sh $(B)/llmr
+help:
+	@printf '%s\n' 'make            build build/llmr (no network)' \
+		'make demo       install what is missing, build, run the main job on examples/' \
+		'make check      install what is missing, build, run every test' \
+		'make check-integ  the tests against a real Jaeger (needs Go to build one)' \
+		'make bench-peers  the side-by-side benchmarks' 'make lint asan valgrind fuzz  deeper checks' \
+		'make docs       man pages and completions from cmd/table.c' 'make install uninstall  PREFIX, DESTDIR'
+
 .PHONY: clean
 clean:
 	rm -rf $(B)
 
 -include $(LIB_OBJ:.o=.d) $(CMD_OBJ:.o=.d)
+
+# ---- tests ------------------------------------------------------------------
+
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c))
+UNIT_OBJ := $(UNIT_SRC:%.c=$(B)/%.o)
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/replay_%)
+
+$(B)/unit: $(UNIT_OBJ) $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(UNIT_OBJ) $(B)/libllmr.a $(shell $(PKG_CONFIG) --libs criterion) $(LIBS)
+
+# Each fuzzer, built as a plain program that replays files through it.
+$(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.PHONY: check check-all check-unit check-cli check-fuzz check-integ lint asan valgrind fuzz bench-peers
+# Everything, set-up included; the last line counts what passed and failed.
+check:
+	@sh share/deps.sh check
+	@$(MAKE) --no-print-directory all $(B)/libllmr.so
+	@MAKE='$(MAKE)' B='$(B)' sh tests/check.sh
+check-unit: $(B)/unit
+	@$(B)/unit --jobs 2
+check-cli: all
+	@LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
+check-fuzz: $(FUZZ_BIN)
+	@sh tests/fuzz/replay.sh $(B)/fuzz
+check-integ: all
+	@LLMR=$(abspath $(B)/llmr) sh tests/integ/run.sh
+lint: all
+	@sh tests/lint.sh $(B)
+bench-peers: all
+	@LLMR=$(abspath $(B)/llmr) sh tests/bench/peers.sh
+
+# The suite under sanitizers. Criterion hides leaks, so the sanitizers write to files, and any file fails.
+SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+asan:
+	@rm -rf build/asan/log && mkdir -p build/asan/log
+	@ASAN_OPTIONS=log_path=$(CURDIR)/build/asan/log/asan:detect_leaks=1 \
+		UBSAN_OPTIONS=log_path=$(CURDIR)/build/asan/log/ubsan:print_stacktrace=1 \
+		$(MAKE) --no-print-directory B=build/asan OPT='$(SAN)' check-unit check-fuzz check-cli
+	@if ls build/asan/log/* >/dev/null 2>&1; then head -n 30 build/asan/log/*; exit 1; fi
+# The command-line tests with every llmr under valgrind.
+valgrind: all
+	@mkdir -p $(B)/valgrind
+	@printf '#!/bin/sh\nexec valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite %s "$$@"\n' \
+		$(abspath $(B)/llmr) > $(B)/valgrind/llmr && chmod +x $(B)/valgrind/llmr
+	@LLMR=$(abspath $(B)/valgrind/llmr) sh tests/cli/run.sh
+# Coverage-guided fuzzing of each parser, by clang's libFuzzer.
+FUZZ_SECONDS ?= 30
+fuzz:
+	@for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
+		$(MAKE) --no-print-directory B=build/fuzz CC=clang \
+			OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
+			build/fuzz/libfuzzer_$$f && mkdir -p build/fuzz/found/$$f && \
+		build/fuzz/libfuzzer_$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/ build/fuzz/found/$$f tests/fuzz/corpus/$$f || exit 1; done
+$(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
+
+-include $(UNIT_OBJ:.o=.d)
+
+# ---- docs: man pages and completions from cmd/table.c -----------------------
+
+PAGES := llmr $(shell sed -n 's/^	{ \.name = "\([a-z]*\)".*/\1/p' cmd/table.c)
+GEN := $(B)/gen/gen
+$(GEN): cmd/gen.c cmd/table.c cmd/table.h cmd/cmd.h lib/base/str.c lib/base/err.c
+	$(call say,GEN,$@)
+	@mkdir -p $(dir $@)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -o $@ cmd/gen.c cmd/table.c lib/base/str.c lib/base/err.c -lm
+
+.PHONY: docs check-docs
+DOCS ?= .
+docs: $(GEN)
+	@mkdir -p $(DOCS)/man $(DOCS)/completions
+	@for c in $(PAGES); do \
+		n=llmr-$$c; [ $$c = llmr ] && n=llmr; \
+		$(GEN) man $$c < man/src/$$c.mdoc > $(DOCS)/man/$$n.1 || exit 1; done
+	@$(GEN) bash > $(DOCS)/completions/llmr.bash
+	@$(GEN) zsh > $(DOCS)/completions/_llmr
+	@$(GEN) fish > $(DOCS)/completions/llmr.fish
+check-docs: $(GEN)
+	@sh tests/docs.sh $(GEN) $(B)/docs '$(PAGES)'

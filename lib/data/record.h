@@ -36,6 +36,8 @@ struct record {
 	struct slice error_type;
 	struct slice trace_id, span_id;
 	int64_t timestamp_us;		/* since 1970 */
+	struct slice requested_model;	/* what the client asked for: the gateway's alias */
+	struct slice user;		/* end user's id, or its digest */
 	struct slice strategy_name, strategy_version, outcome_status;
 	struct slice candidates;	/* JSON array of names, raw text */
 	double propensity;
@@ -46,15 +48,30 @@ struct record {
 void record_init(struct record *);
 /*
  * Parse one line. Strings borrow from the line or the arena. A known key of
- * the wrong type is ERR_INPUT naming it; performance outside 0..1 likewise.
+ * the wrong type is ERR_INPUT naming it; performance outside 0..1 likewise; a
+ * line without model_name too. null means absent. A timestamp may also be a
+ * number (record_epoch_us). The last of two equal known keys counts.
  */
 int record_parse(const char *line, size_t n, struct arena *, struct record *, struct err *e);
-/* Append the record as one line with its newline; absent members are left out, performance null when absent. */
+/*
+ * Append the record as one line with its newline; absent members are left out,
+ * query, model_name and performance are always there (performance null when
+ * absent). Members come in the order of llmr-records(5), unknown ones last.
+ */
 void record_format(const struct record *, struct buf *out);
 /*
  * The query's id: first 16 hex digits of SHA-256 of the normalised text
- * (invalid UTF-8 replaced, runs of white space folded to one space, trimmed).
+ * (invalid UTF-8 replaced by U+FFFD, runs of ASCII white space folded to one
+ * space, trimmed).
  */
 void record_query_id(struct slice query, char out[17]);
+/* The same digest as a number: its first 8 bytes, big-endian. */
+uint64_t record_query_hash(struct slice query);
+/*
+ * Seconds, milliseconds, microseconds or nanoseconds since 1970, told apart by
+ * size (below 1e11, 1e14, 1e17, above), to microseconds. RECORD_NO_INT when
+ * not finite or negative.
+ */
+int64_t record_epoch_us(double t);
 
 #endif

@@ -4,7 +4,8 @@
  * Input is recognised by its first bytes, never by its name (RFC 1952, RFC
  * 8878; concatenated members and frames are read on). Output is compressed by
  * its name's suffix (.gz, .zst), deterministically (no time, no name).
- * Truncated or corrupt input is ERR_INPUT with the byte offset.
+ * Truncated or corrupt input is ERR_INPUT with the byte offset. Errors of reading
+ * do not name the path: the caller, who knows it, puts it before (err_wrap).
  * Depends on: base/io, zlib, libzstd.  Threads: a stream belongs to one thread.
  */
 #ifndef LLMR_FMT_STREAM_H
@@ -13,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 struct stream_in;
@@ -22,6 +24,8 @@ struct stream_out;
 struct stream_in *stream_in_open(const char *path, struct err *e);
 /* Bytes in memory, borrowed for the stream's life (tests, fuzzers). */
 struct stream_in *stream_in_memory(const void *p, size_t n, struct err *e);
+/* From where descriptor fd stands; it stays the caller's to close. */
+struct stream_in *stream_in_fd(int fd, struct err *e);
 /* Up to n decoded bytes; *got = 0 only at the end. 0 / -1. */
 int stream_in_read(struct stream_in *, void *p, size_t n, size_t *got, struct err *e);
 /* Compressed bytes consumed so far, for progress; and the size of the file (0 unknown). */
@@ -36,6 +40,12 @@ int stream_out_write(struct stream_out *, const void *p, size_t n, struct err *e
 int stream_out_flush(struct stream_out *, struct err *e);
 int stream_out_commit(struct stream_out *, struct err *e);	/* closes, also on failure */
 void stream_out_abort(struct stream_out *);			/* NULL is fine */
+
+/*
+ * Append p to out as one gzip member or Zstandard frame of its own, or as it is,
+ * by the suffix of path. Such pieces one after the other are one valid file.
+ */
+int stream_pack(const char *path, const void *p, size_t n, struct buf *out, struct err *e);
 
 /*
  * Lines of a stream: *line is borrowed until the next call, without its "\n"

@@ -1,0 +1,294 @@
+#include "table.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cmd.h"
+
+#define ANY ((size_t)-1)
+
+const struct exit_status exit_statuses[] = {
+	{ 0, "done" },
+	{ 1, "the answer is no: a gate or budget was missed, nothing was found where --fail-empty asks for it" },
+	{ 64, "usage: unknown command or option, bad value" },
+	{ 65, "bad input: malformed data, file and line or byte are named" },
+	{ 66, "no such input: missing, unreadable, a folder in place of a file" },
+	{ 69, "service unavailable after retries" },
+	{ 70, "a bug in llmr" },
+	{ 73, "output cannot be created" },
+	{ 74, "input/output error, full disk" },
+	{ 75, "cut short or out of memory: try again, what was done is kept" },
+	{ 77, "not permitted: the server answered 401 or 403, or a host is not allowed" },
+	{ 78, "bad configuration" },
+	{ 130, "interrupted" },
+	{ -1, NULL }
+};
+
+const struct opt global_opts[] = {
+	{ .s = 'h', .l = "help", .type = OPT_FLAG, .help = "show help and exit" },
+	{ .s = 'V', .l = "version", .type = OPT_FLAG,
+	  .help = "show version, libraries and CPU features, and exit" },
+	{ .s = 'q', .l = "quiet", .type = OPT_FLAG, .help = "print errors only" },
+	{ .s = 'v', .l = "verbose", .type = OPT_FLAG, .many = true,
+	  .help = "print more; twice for debugging" },
+	{ .l = "json", .type = OPT_FLAG, .help = "write results, summaries and errors as JSON" },
+	{ .l = "color", .type = OPT_CHOICE, .arg = "WHEN", .choices = "auto|always|never",
+	  .dflt = "auto", .help = "colour on standard error; NO_COLOR and TERM=dumb are obeyed" },
+	{ .l = "progress", .type = OPT_CHOICE, .arg = "WHEN", .choices = "auto|always|never",
+	  .dflt = "auto", .help = "progress bar on standard error; auto means on a terminal" },
+	{ .l = "log", .type = OPT_CHOICE, .arg = "FORM", .choices = "text|json", .dflt = "text",
+	  .help = "form of messages on standard error" },
+	{ .l = "threads", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 256,
+	  .help = "threads to use; by default the cores that the cgroup grants" },
+	{ .l = "ca-file", .type = OPT_FILE, .arg = "FILE", .env = "CURL_CA_BUNDLE",
+	  .help = "certificates to trust beside the system's" },
+	{ .l = "ca-only", .type = OPT_FLAG, .help = "trust the certificates of --ca-file alone" },
+	{ .l = "allowed-hosts", .type = OPT_STRING, .arg = "LIST",
+	  .help = "refuse to connect to any host but these (comma-separated)" },
+	{ .l = "settings", .type = OPT_FILE, .arg = "FILE",
+	  .help = "settings file; keys are option names" },
+	{ .l = "state-dir", .type = OPT_DIR, .arg = "DIR",
+	  .help = "where state lives; by default $XDG_STATE_HOME/llmr" },
+	{ .l = NULL }
+};
+
+static const struct opt extract_opts[] = {
+	{ .l = "from", .type = OPT_CHOICE, .arg = "SOURCE", .choices = "jaeger|file",
+	  .dflt = "jaeger", .help = "where traces come from" },
+	{ .l = "url", .type = OPT_STRING, .arg = "URL", .env = "JAEGER_QUERY_URL",
+	  .dflt = "http://127.0.0.1:16686", .help = "base address of the Jaeger query API" },
+	{ .s = 'S', .l = "service", .type = OPT_STRING, .arg = "NAME", .env = "OTEL_SERVICE_NAME",
+	  .dflt = "litellm-gateway", .help = "service whose traces to fetch" },
+	{ .l = "operation", .type = OPT_STRING, .arg = "NAME",
+	  .help = "only traces that hold a span of this name" },
+	{ .l = "tag", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
+	  .help = "only traces with this tag; may be repeated" },
+	{ .l = "since", .type = OPT_DURATION, .arg = "AGE", .dflt = "24h",
+	  .help = "how far back to go from --end" },
+	{ .l = "start", .type = OPT_TIME, .arg = "TIME",
+	  .help = "begin of the time range (RFC 3339, @seconds); instead of --since" },
+	{ .l = "end", .type = OPT_TIME, .arg = "TIME", .dflt = "now", .help = "end of the time range" },
+	{ .l = "limit", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 1000000, .dflt = "1000",
+	  .help = "traces asked for in one request; a window that comes back full is halved" },
+	{ .l = "concurrency", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 64, .dflt = "2",
+	  .help = "requests in flight" },
+	{ .l = "timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s",
+	  .help = "limit for one request" },
+	{ .l = "connect-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "10s",
+	  .help = "limit for making a connection" },
+	{ .l = "retries", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 100, .dflt = "5",
+	  .help = "attempts after the first, with growing pauses; Retry-After is obeyed" },
+	{ .l = "auth-file", .type = OPT_FILE, .arg = "FILE",
+	  .help = "file with user:password for basic authentication; or LLMR_JAEGER_USER and LLMR_JAEGER_PASSWORD" },
+	{ .l = "token-file", .type = OPT_FILE, .arg = "FILE",
+	  .help = "file with a bearer token; or LLMR_JAEGER_TOKEN" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE", .dflt = "-",
+	  .help = "OTLP JSON Lines to write; .gz and .zst compress" },
+	{ .l = "state", .type = OPT_FILE, .arg = "FILE",
+	  .help = "resume file; by default OUTPUT.state, none on standard output" },
+	{ .l = "restart", .type = OPT_FLAG,
+	  .help = "begin anew instead of going on from the resume file" },
+	{ .l = "max-trace-bytes", .type = OPT_BYTES, .arg = "SIZE", .dflt = "256MiB",
+	  .help = "a larger trace is left out and counted" },
+	{ .l = "fail-empty", .type = OPT_FLAG, .help = "exit 1 when nothing was found" },
+	{ .l = NULL }
+};
+
+static const struct opt convert_opts[] = {
+	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
+	  .choices = "auto|jaeger|otlp|protobuf|dcrouter|routerbench|routellm|llmrouter|flat",
+	  .dflt = "auto", .help = "input format; auto tells the trace formats apart" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE", .dflt = "-",
+	  .help = "routing records as JSON Lines; .gz and .zst compress" },
+	{ .l = "out-dir", .type = OPT_DIR, .arg = "DIR",
+	  .help = "write train and test sets, llm_data.json and metadata there instead" },
+	{ .l = "test-split", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 0.9, .dflt = "0.2",
+	  .help = "share of queries in the test set of --out-dir" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed of the split by query" },
+	{ .l = "prompt", .type = OPT_CHOICE, .arg = "WHICH",
+	  .choices = "last-user|first-user|conversation|all", .dflt = "last-user",
+	  .help = "which messages make the query" },
+	{ .l = "labels", .type = OPT_FILE, .arg = "FILE",
+	  .help = "performance labels (JSON Lines or CSV) joined by trace id or query" },
+	{ .l = "score", .type = OPT_STRING, .many = true, .arg = "RULE",
+	  .help = "performance from signals: success, latency:2s, cost:0.01, 0.7*success+0.3*latency:2s" },
+	{ .l = "map", .type = OPT_FILE, .arg = "FILE",
+	  .help = "attribute map (YAML) that comes before the built-in one" },
+	{ .l = "alias", .type = OPT_STRING, .many = true, .arg = "A=B",
+	  .help = "call model A by the name B; may be repeated" },
+	{ .l = "strip-provider", .type = OPT_FLAG,
+	  .help = "drop the provider before the first slash of a model's name" },
+	{ .l = "redact", .type = OPT_STRING, .many = true, .arg = "WHAT",
+	  .help = "replace email, phone, card, key or regex:ERE in queries (comma-separated)" },
+	{ .l = "hash-users", .type = OPT_FLAG, .help = "replace user names by a digest" },
+	{ .l = "dedupe", .type = OPT_FLAG, .help = "drop records whose trace and span came before" },
+	{ .l = "shard", .type = OPT_STRING, .arg = "I/N",
+	  .help = "only the I-th of N shards (0-based), split by trace id" },
+	{ .l = "join-window", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 1e9, .dflt = "100000",
+	  .help = "traces kept open for spans that come in several pieces" },
+	{ .l = "max-bad", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1e15, .dflt = "0",
+	  .help = "bad lines to tolerate before the exit status says so" },
+	{ .l = "max-trace-bytes", .type = OPT_BYTES, .arg = "SIZE", .dflt = "256MiB",
+	  .help = "a larger trace is left out and counted" },
+	{ .l = NULL }
+};
+
+static const struct opt train_opts[] = {
+	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
+	  .help = "routing records to learn from; may be repeated" },
+	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
+	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
+	  .help = "format of --data" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "lsa",
+	  .help = "text to vector: lsa or hash" },
+	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
+	  .help = "hyperparameter, such as n_neighbors=200; may be repeated" },
+	{ .l = "objective", .type = OPT_CHOICE, .arg = "GOAL", .choices = "score|best",
+	  .dflt = "score", .help = "predict each model's score, or the best model" },
+	{ .l = "cv", .type = OPT_INT, .arg = "K", .lo = 2, .hi = 100,
+	  .help = "cross-validate with K folds by query; the embedder is fitted anew in each" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed for folds and factorisation" },
+	{ .l = "store-queries", .type = OPT_FLAG,
+	  .help = "keep the text of the queries in the artifact, for route --explain" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
+	  .help = "artifact to write (.safetensors), NAME.yaml beside it" },
+	{ .l = NULL }
+};
+
+static const struct opt eval_opts[] = {
+	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
+	  .help = "routing records to judge on; may be repeated" },
+	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
+	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
+	  .help = "format of --data" },
+	{ .l = "min-full", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 1e9, .dflt = "50",
+	  .help = "fewest queries with every model's score for baselines" },
+	{ .l = "bootstrap", .type = OPT_INT, .arg = "N", .lo = 100, .hi = 1e6, .dflt = "2000",
+	  .help = "bootstrap draws for the intervals" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed of the bootstrap" },
+	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
+	  .help = "score given up for one US dollar" },
+	{ .l = "allow-leaks", .type = OPT_FLAG, .help = "keep queries that occur in training" },
+	{ .l = NULL }
+};
+
+static const struct opt route_opts[] = {
+	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "jsonl", .type = OPT_FLAG,
+	  .help = "input lines are JSON objects with a query; by default plain text" },
+	{ .l = "explain", .type = OPT_FLAG,
+	  .help = "show each model's score and the nearest training queries" },
+	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
+	  .help = "training records, to show the text of neighbours with --explain" },
+	{ .l = "max-cost", .type = OPT_NUM, .arg = "USD", .lo = 0, .hi = 1e9,
+	  .help = "leave out models whose expected cost is above this" },
+	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
+	  .help = "score given up for one US dollar" },
+	{ .l = NULL }
+};
+
+static const struct opt bench_opts[] = {
+	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "queries", .type = OPT_FILE, .arg = "FILE",
+	  .help = "prompts: routing records, or plain lines; standard input with -" },
+	{ .l = "rate", .type = OPT_NUM, .arg = "R", .lo = 0.001, .hi = 1e8,
+	  .help = "requests a second, open loop; by default as fast as answers come" },
+	{ .l = "duration", .type = OPT_DURATION, .arg = "TIME", .help = "how long to run" },
+	{ .s = 'n', .l = "requests", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 1e12,
+	  .help = "how many requests; by default each prompt once, at least 1000" },
+	{ .l = "warmup", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1e9, .dflt = "200",
+	  .help = "requests before counting" },
+	{ .l = "cold", .type = OPT_FLAG, .help = "clear the CPU caches before each request" },
+	{ .l = "budget-p99", .type = OPT_DURATION, .arg = "TIME",
+	  .help = "exit 1 when P99 is above this; without it 50ms is shown and nothing enforced" },
+	{ .l = NULL }
+};
+
+static const struct opt no_opts[] = { { .l = NULL } };
+
+static const struct opt doctor_opts[] = {
+	{ .l = "url", .type = OPT_STRING, .many = true, .arg = "URL",
+	  .help = "also try to reach this address; may be repeated" },
+	{ .l = NULL }
+};
+
+const struct command commands[] = {
+	{ .name = "extract", .group = "data", .summary = "pull traces from a Jaeger server or files",
+	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
+	  .opts = extract_opts, .run = cmd_extract, .exits = "1 65 66 69 73 74 75 77 78 130",
+	  .see_also = "llmr-convert(1)" },
+	{ .name = "convert", .group = "data", .summary = "turn traces or known data sets into routing records",
+	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
+	  .opts = convert_opts, .run = cmd_convert, .exits = "65 66 73 74 75 78 130",
+	  .see_also = "llmr-extract(1) llmr-train(1) llmr-records(5)" },
+	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
+	  .operands = "KIND", .operand_choices = "knn", .min_args = 1, .max_args = 1,
+	  .opts = train_opts, .run = cmd_train, .exits = "65 66 69 73 74 75 130",
+	  .see_also = "llmr-convert(1) llmr-eval(1) llmr-artifact(5)" },
+	{ .name = "eval", .group = "routers", .summary = "measure a router against baselines",
+	  .operands = "", .operand_choices = "", .opts = eval_opts, .run = cmd_eval,
+	  .exits = "65 66 74 75 130", .see_also = "llmr-bench(1) llmr-train(1)" },
+	{ .name = "route", .group = "routers", .summary = "choose a model for a prompt",
+	  .operands = "[PROMPT | -]", .operand_choices = "", .max_args = 1, .opts = route_opts,
+	  .run = cmd_route, .exits = "1 65 66 74 75 130", .see_also = "llmr-bench(1) llmr-train(1)" },
+	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
+	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
+	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-route(1)" },
+	{ .name = "inspect", .group = "routers", .summary = "show what a router artifact holds",
+	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
+	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",
+	  .see_also = "llmr-train(1) llmr-artifact(5)" },
+	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
+	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
+	  .exits = "69 78", .see_also = "llmr(1)" },
+	{ .name = "help", .group = "help", .summary = "show help about a command",
+	  .operands = "[COMMAND]", .operand_choices = "@command", .max_args = 1, .opts = no_opts,
+	  .run = cmd_help, .exits = "", .see_also = "llmr(1)" },
+	{ .name = "version", .group = "help", .summary = "show version, libraries and CPU features",
+	  .operands = "", .operand_choices = "", .opts = no_opts, .run = cmd_version, .exits = "",
+	  .see_also = "llmr(1)" },
+	{ .name = NULL }
+};
+
+const struct command *
+command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name != NULL; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+const char *
+command_near(const char *name)
+{
+	const char *best = NULL;
+	size_t least = 3;
+
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		size_t d = str_distance(name, c->name);
+
+		if (d < least) {
+			least = d;
+			best = c->name;
+		}
+	}
+	return best;
+}
+
+void
+opt_env_name(const struct opt *o, char out[64])
+{
+	size_t n;
+
+	(void)snprintf(out, 64, "LLMR_%s", o->l);
+	n = strlen(out);
+	for (size_t i = 0; i < n; i++)
+		out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+}

@@ -1,0 +1,141 @@
+# bash completion for llmr; made by `make docs'
+_llmr_words() { mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur"); }
+_llmr_files() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur"); }
+_llmr_dirs() { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur"); }
+_llmr() {
+	local cur prev cmd='' i
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD-1]}
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		extract|convert|train|eval|route|bench|inspect|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		esac
+	done
+	case $cmd:$prev in
+	extract:-*)
+		case $prev in
+		--from) _llmr_words "jaeger file"; return ;;
+		--url) COMPREPLY=(); return ;;
+		--service|-S) COMPREPLY=(); return ;;
+		--operation) COMPREPLY=(); return ;;
+		--tag) COMPREPLY=(); return ;;
+		--since) COMPREPLY=(); return ;;
+		--start) COMPREPLY=(); return ;;
+		--end) COMPREPLY=(); return ;;
+		--limit) COMPREPLY=(); return ;;
+		--concurrency) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		--auth-file) _llmr_files; return ;;
+		--token-file) _llmr_files; return ;;
+		--output|-o) _llmr_files; return ;;
+		--state) _llmr_files; return ;;
+		--max-trace-bytes) COMPREPLY=(); return ;;
+		esac ;;
+	convert:-*)
+		case $prev in
+		--from) _llmr_words "auto jaeger otlp protobuf dcrouter routerbench routellm llmrouter flat"; return ;;
+		--output|-o) _llmr_files; return ;;
+		--out-dir) _llmr_dirs; return ;;
+		--test-split) COMPREPLY=(); return ;;
+		--seed) COMPREPLY=(); return ;;
+		--prompt) _llmr_words "last-user first-user conversation all"; return ;;
+		--labels) _llmr_files; return ;;
+		--score) COMPREPLY=(); return ;;
+		--map) _llmr_files; return ;;
+		--alias) COMPREPLY=(); return ;;
+		--redact) COMPREPLY=(); return ;;
+		--shard) COMPREPLY=(); return ;;
+		--join-window) COMPREPLY=(); return ;;
+		--max-bad) COMPREPLY=(); return ;;
+		--max-trace-bytes) COMPREPLY=(); return ;;
+		esac ;;
+	train:-*)
+		case $prev in
+		--data) _llmr_files; return ;;
+		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
+		--embedder) COMPREPLY=(); return ;;
+		--hparam) COMPREPLY=(); return ;;
+		--objective) _llmr_words "score best"; return ;;
+		--cv) COMPREPLY=(); return ;;
+		--seed) COMPREPLY=(); return ;;
+		--output|-o) _llmr_files; return ;;
+		esac ;;
+	eval:-*)
+		case $prev in
+		--model|-m) _llmr_files; return ;;
+		--data) _llmr_files; return ;;
+		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
+		--min-full) COMPREPLY=(); return ;;
+		--bootstrap) COMPREPLY=(); return ;;
+		--seed) COMPREPLY=(); return ;;
+		--cost-weight) COMPREPLY=(); return ;;
+		esac ;;
+	route:-*)
+		case $prev in
+		--model|-m) _llmr_files; return ;;
+		--data) _llmr_files; return ;;
+		--max-cost) COMPREPLY=(); return ;;
+		--cost-weight) COMPREPLY=(); return ;;
+		esac ;;
+	bench:-*)
+		case $prev in
+		--model|-m) _llmr_files; return ;;
+		--queries) _llmr_files; return ;;
+		--rate) COMPREPLY=(); return ;;
+		--duration) COMPREPLY=(); return ;;
+		--requests|-n) COMPREPLY=(); return ;;
+		--warmup) COMPREPLY=(); return ;;
+		--budget-p99) COMPREPLY=(); return ;;
+		esac ;;
+	doctor:-*)
+		case $prev in
+		--url) COMPREPLY=(); return ;;
+		esac ;;
+	esac
+	case $prev in
+		--color) _llmr_words "auto always never"; return ;;
+		--progress) _llmr_words "auto always never"; return ;;
+		--log) _llmr_words "text json"; return ;;
+		--threads) COMPREPLY=(); return ;;
+		--ca-file) _llmr_files; return ;;
+		--allowed-hosts) COMPREPLY=(); return ;;
+		--settings) _llmr_files; return ;;
+		--state-dir) _llmr_dirs; return ;;
+	esac
+	case $cmd in
+	'') _llmr_words "extract convert train eval route bench inspect doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	extract)
+		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	convert)
+		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	train)
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "knn"; fi ;;
+	eval)
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --allow-leaks --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	route)
+		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	bench)
+		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	inspect)
+		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	doctor)
+		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	help)
+		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "extract convert train eval route bench inspect doctor help version"; fi ;;
+	version)
+		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	esac
+}
+complete -F _llmr llmr

@@ -1,0 +1,377 @@
+#include "fmt/jscan.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define HAVE_X86 1
+#include <immintrin.h>
+#endif
+
+void
+jscan_mark(struct jscan_marks *m, unsigned i, const char *text, size_t n)
+{
+	uint8_t bit = (uint8_t)(1u << (i % 8));
+
+	for (size_t k = 0; k < 2; k++) {
+		uint8_t *low = k == 0 ? m->first_low : m->second_low;
+		uint8_t *high = k == 0 ? m->first_high : m->second_high;
+		unsigned char c = k < n ? (unsigned char)text[k] : 0;
+
+		for (unsigned v = 0; v < 16; v++) {
+			if (k >= n || v == (c & 15u))
+				low[v] |= bit;
+			if (k >= n || v == c >> 4)
+				high[v] |= bit;
+		}
+	}
+}
+
+const char *
+jscan_name(enum jscan_level level)
+{
+	switch (level) {
+	case JSCAN_AVX512:
+		return "avx512";
+	case JSCAN_AVX2:
+		return "avx2";
+	case JSCAN_PORTABLE:
+		break;
+	}
+	return "portable";
+}
+
+/*
+ * Bytes that an odd run of backslashes escapes. A run's start at an odd
+ * position is told from one at an even position by the carry of an addition
+ * through the run: its end then falls on the other parity.
+ */
+static inline uint64_t
+find_escaped(uint64_t backslash, uint64_t *carry)
+{
+	const uint64_t even = 0x5555555555555555u;
+	uint64_t follows, odd_starts, sum;
+
+	if (backslash == 0) {
+		follows = *carry;
+		*carry = 0;
+		return follows;
+	}
+	backslash &= ~*carry;
+	follows = backslash << 1 | *carry;
+	odd_starts = backslash & ~even & ~follows;
+	sum = odd_starts + backslash;
+	*carry = sum < backslash;
+	return (even ^ sum << 1) & follows;
+}
+
+/* What one block comes to, from the raw bitmaps of its bytes. */
+struct raw_block {
+	uint64_t quote, backslash, bracket, below20, newline, mark, u;
+	bool high;
+};
+
+/* Bit i: the number of set bits up to and including i is odd. */
+static inline uint64_t
+prefix_xor(uint64_t x)
+{
+	x ^= x << 1;
+	x ^= x << 2;
+	x ^= x << 4;
+	x ^= x << 8;
+	x ^= x << 16;
+	x ^= x << 32;
+	return x;
+}
+
+static inline void
+put_block(struct jscan_masks *out, size_t b, struct jscan_state *st, const char *p,
+	const struct raw_block *r, uint64_t escaped, uint64_t strings)
+{
+	uint64_t in = strings ^ st->in_string;
+	uint64_t quote = r->quote & ~escaped;
+	uint64_t unicode = r->backslash & ~escaped & r->u;
+
+	st->in_string = (uint64_t)((int64_t)in >> 63);
+	out->events[b] = (r->bracket & ~in) | (quote & in & r->mark);
+	while (unicode != 0) {
+		unsigned i = (unsigned)__builtin_ctzll(unicode);
+
+		if (p[i + 2] == '0' && p[i + 3] == '0')
+			out->events[b] |= (uint64_t)1 << i;
+		unicode &= unicode - 1;
+	}
+	out->control[b] = r->below20 & in;
+	out->newline[b] = r->newline;
+	out->any_control |= r->below20 & in;
+	out->any_newline |= r->newline;
+	out->high |= (uint64_t)r->high << b;
+}
+
+static void
+run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
+	struct jscan_masks *out)
+{
+	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
+		struct raw_block r = { 0 };
+		uint64_t escaped;
+
+		for (unsigned i = 0; i < JSCAN_BLOCK; i++) {
+			unsigned char c = (unsigned char)p[i], d = (unsigned char)p[i + 1];
+			unsigned char f = (unsigned char)p[i + 2];
+			uint64_t bit = (uint64_t)1 << i;
+
+			r.quote |= c == '"' ? bit : 0;
+			r.backslash |= c == '\\' ? bit : 0;
+			r.bracket |= (c | 0x20) == '{' || (c | 0x20) == '}' ? bit : 0;
+			r.below20 |= c < 0x20 ? bit : 0;
+			r.newline |= c == '\n' ? bit : 0;
+			r.high |= c >= 0x80;
+			if (m == NULL)
+				continue;
+			r.u |= d == 'u' ? bit : 0;
+			r.mark |= (m->first_low[d & 15] & m->first_high[d >> 4] & m->second_low[f & 15] &
+				m->second_high[f >> 4]) != 0 ? bit : 0;
+		}
+		escaped = find_escaped(r.backslash, &st->escaped);
+		put_block(out, b, st, p, &r, escaped, prefix_xor(r.quote & ~escaped));
+	}
+}
+
+#ifdef HAVE_X86
+
+#define AVX2 __attribute__((target("avx2,pclmul,bmi")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx2,pclmul,bmi")))
+
+/* prefix_xor by carry-less multiplication with all ones. */
+__attribute__((target("pclmul"))) static inline uint64_t
+prefix_xor_clmul(uint64_t x)
+{
+	__m128i v = _mm_clmulepi64_si128(_mm_set_epi64x(0, (long long)x), _mm_set1_epi8(-1), 0);
+
+	return (uint64_t)_mm_cvtsi128_si64(v);
+}
+
+AVX2 static inline uint64_t
+bits2(__m256i a, __m256i b)
+{
+	return (uint64_t)(uint32_t)_mm256_movemask_epi8(a) |
+		(uint64_t)(uint32_t)_mm256_movemask_epi8(b) << 32;
+}
+
+AVX2 static inline uint64_t
+equal2(__m256i a, __m256i b, char c)
+{
+	__m256i x = _mm256_set1_epi8(c);
+
+	return bits2(_mm256_cmpeq_epi8(a, x), _mm256_cmpeq_epi8(b, x));
+}
+
+AVX2 static inline __m256i
+table2(const uint8_t t[16])
+{
+	return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)t));
+}
+
+/* Bytes of v that are in the sets of low and high nibbles, as group bits. */
+AVX2 static inline __m256i
+groups2(__m256i v, __m256i low, __m256i high)
+{
+	const __m256i nibble = _mm256_set1_epi8(15);
+
+	return _mm256_and_si256(_mm256_shuffle_epi8(low, _mm256_and_si256(v, nibble)),
+		_mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble)));
+}
+
+AVX2 static inline __m256i
+load2(const char *p)
+{
+	return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+
+AVX2 static inline uint64_t
+marks2(const char *p, __m256i next_a, __m256i next_b, const struct jscan_marks *m)
+{
+	__m256i l1 = table2(m->first_low), h1 = table2(m->first_high);
+	__m256i l2 = table2(m->second_low), h2 = table2(m->second_high);
+	__m256i a = _mm256_and_si256(groups2(next_a, l1, h1), groups2(load2(p + 2), l2, h2));
+	__m256i b = _mm256_and_si256(groups2(next_b, l1, h1), groups2(load2(p + 34), l2, h2));
+
+	return ~equal2(a, b, 0);
+}
+
+AVX2 static void
+run_avx2(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
+	struct jscan_masks *out)
+{
+	const __m256i case_bit = _mm256_set1_epi8(0x20), top = _mm256_set1_epi8(0x1f);
+
+	for (size_t i = 0; i < n; i++, p += JSCAN_BLOCK) {
+		__m256i a = load2(p), b = load2(p + 32);
+		__m256i al = _mm256_or_si256(a, case_bit), bl = _mm256_or_si256(b, case_bit);
+		struct raw_block r = { 0 };
+		uint64_t escaped;
+
+		r.quote = equal2(a, b, '"');
+		r.backslash = equal2(a, b, '\\');
+		r.bracket = equal2(al, bl, '{') | equal2(al, bl, '}');
+		r.below20 = bits2(_mm256_cmpeq_epi8(_mm256_min_epu8(a, top), a),
+			_mm256_cmpeq_epi8(_mm256_min_epu8(b, top), b));
+		r.newline = r.below20 == 0 ? 0 : equal2(a, b, '\n');
+		r.high = _mm256_movemask_epi8(_mm256_or_si256(a, b)) != 0;
+		if (m != NULL) {
+			__m256i na = load2(p + 1), nb = load2(p + 33);
+
+			r.mark = marks2(p, na, nb, m);
+			r.u = r.backslash == 0 ? 0 : equal2(na, nb, 'u');
+		}
+		escaped = find_escaped(r.backslash, &st->escaped);
+		put_block(out, i, st, p, &r, escaped, prefix_xor_clmul(r.quote & ~escaped));
+	}
+}
+
+AVX512 static inline __m512i
+table5(const uint8_t t[16])
+{
+	return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)t));
+}
+
+AVX512 static inline __m512i
+groups5(__m512i v, __m512i low, __m512i high)
+{
+	const __m512i nibble = _mm512_set1_epi8(15);
+
+	return _mm512_and_si512(_mm512_shuffle_epi8(low, _mm512_and_si512(v, nibble)),
+		_mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble)));
+}
+
+AVX512 static inline uint64_t
+equal5(__m512i v, char c)
+{
+	return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(c));
+}
+
+AVX512 static void
+run_avx512(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
+	struct jscan_masks *out)
+{
+	static const struct jscan_marks none;
+	const struct jscan_marks *t = m != NULL ? m : &none;
+	__m512i l1 = table5(t->first_low), h1 = table5(t->first_high);
+	__m512i l2 = table5(t->second_low), h2 = table5(t->second_high);
+
+	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
+		__m512i v = _mm512_loadu_si512(p), next = _mm512_loadu_si512(p + 1);
+		__m512i lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
+		struct raw_block r = { 0 };
+		uint64_t escaped;
+
+		r.quote = equal5(v, '"');
+		r.backslash = equal5(v, '\\');
+		r.bracket = equal5(lower, '{') | equal5(lower, '}');
+		r.below20 = _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(0x20));
+		r.newline = r.below20 == 0 ? 0 : equal5(v, '\n');
+		r.high = _mm512_movepi8_mask(v) != 0;
+		if (m != NULL) {
+			r.mark = _mm512_test_epi8_mask(groups5(next, l1, h1),
+				groups5(_mm512_loadu_si512(p + 2), l2, h2));
+			r.u = r.backslash == 0 ? 0 : equal5(next, 'u');
+		}
+		escaped = find_escaped(r.backslash, &st->escaped);
+		put_block(out, b, st, p, &r, escaped, prefix_xor_clmul(r.quote & ~escaped));
+	}
+}
+
+bool
+jscan_can(enum jscan_level level)
+{
+	if (level == JSCAN_PORTABLE)
+		return true;
+	if (!__builtin_cpu_supports("pclmul") || !__builtin_cpu_supports("bmi") ||
+	    !__builtin_cpu_supports("avx2"))
+		return false;
+	return level == JSCAN_AVX2 ||
+		(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"));
+}
+
+#else
+
+bool
+jscan_can(enum jscan_level level)
+{
+	return level == JSCAN_PORTABLE;
+}
+
+#endif
+
+enum jscan_level
+jscan_best(void)
+{
+	if (jscan_can(JSCAN_AVX512))
+		return JSCAN_AVX512;
+	return jscan_can(JSCAN_AVX2) ? JSCAN_AVX2 : JSCAN_PORTABLE;
+}
+
+void
+jscan_run(enum jscan_level level, const char *p, size_t n, const struct jscan_marks *marks,
+	struct jscan_state *st, struct jscan_masks *out)
+{
+	out->any_control = out->any_newline = out->high = 0;
+#ifdef HAVE_X86
+	if (level == JSCAN_AVX512) {
+		run_avx512(p, n, marks, st, out);
+		return;
+	}
+	if (level == JSCAN_AVX2) {
+		run_avx2(p, n, marks, st, out);
+		return;
+	}
+#endif
+	(void)level;
+	run_portable(p, n, marks, st, out);
+}
+
+const char *
+jscan_special(const char *p, const char *end)
+{
+#ifdef HAVE_X86
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+	const __m128i top = _mm_set1_epi8(0x1f);
+
+	for (; end - p >= 16; p += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
+		int bits = _mm_movemask_epi8(_mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, top), v)));
+
+		if (bits != 0)
+			return p + __builtin_ctz((unsigned)bits);
+	}
+#endif
+	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+		p++;
+	return p;
+}
+
+size_t
+jscan_utf8(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n) {
+		uint64_t w;
+		size_t run, bad;
+
+		while (n - i >= 8 && (memcpy(&w, p + i, 8), (w & 0x8080808080808080u) == 0))
+			i += 8;
+		while (i < n && (unsigned char)p[i] < 0x80)
+			i++;
+		for (run = i; run < n && (unsigned char)p[run] >= 0x80; run++)
+			continue;
+		bad = utf8_valid(p + i, run - i);
+		if (bad < run - i)
+			return i + bad;
+		i = run;
+	}
+	return n;
+}

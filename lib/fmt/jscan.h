@@ -1,0 +1,71 @@
+/*
+ * jscan - where the brackets of JSON text are, 64 bytes at a time.
+ *
+ * One pass over the bytes finds the quotes that open and close strings (an odd
+ * run of backslashes escapes), and from them which brackets are structure. The
+ * outcome is bitmaps, bit i for byte i of a block, after Langdale & Lemire
+ * 2019, "Parsing gigabytes of JSON per second", doi:10.1007/s00778-019-00578-5.
+ * Besides it marks the strings whose first two bytes may begin one of a set of
+ * texts (nibble tables), so that a caller finds those without a second pass.
+ * The portable form is the reference; the others give the same bits.
+ * Depends on: base/str.  Threads: pure; a state belongs to one thread.
+ */
+#ifndef LLMR_FMT_JSCAN_H
+#define LLMR_FMT_JSCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define JSCAN_BLOCK 64		/* bytes of a block */
+#define JSCAN_BATCH 64		/* blocks of a call at most */
+#define JSCAN_AHEAD 8		/* bytes behind the last block that must be readable */
+
+enum jscan_level { JSCAN_PORTABLE, JSCAN_AVX2, JSCAN_AVX512 };
+
+/* Carried from block to block; zeroed memory is the start of a text. */
+struct jscan_state {
+	uint64_t in_string;	/* all ones inside a string, else 0 */
+	uint64_t escaped;	/* 1: the next byte is escaped */
+};
+
+/*
+ * Sets of byte pairs as nibble tables, 8 groups: byte b may be the first of a
+ * text of group g when bit g is set in both first_low[b & 15] and
+ * first_high[b >> 4]; likewise the second. A superset of what was added.
+ */
+struct jscan_marks {
+	uint8_t first_low[16], first_high[16], second_low[16], second_high[16];
+};
+
+struct jscan_masks {
+	uint64_t events[JSCAN_BATCH];	/* {}[] outside strings; marked strings' opening quotes; \u00 */
+	uint64_t control[JSCAN_BATCH];	/* bytes below 0x20 inside strings */
+	uint64_t newline[JSCAN_BATCH];	/* anywhere */
+	uint64_t any_control, any_newline;
+	uint64_t high;			/* bit b: block b holds a byte above 0x7f */
+};
+
+/* The best form for this CPU, and whether it can run a given one. */
+enum jscan_level jscan_best(void);
+bool jscan_can(enum jscan_level);
+const char *jscan_name(enum jscan_level);
+
+/* Add the text (n bytes, as it stands in JSON without escapes) to group i % 8. n == 0 marks every string. */
+void jscan_mark(struct jscan_marks *, unsigned i, const char *text, size_t n);
+
+/*
+ * Scan n blocks (1..JSCAN_BATCH) at p; JSCAN_AHEAD bytes behind them are read.
+ * events holds a backslash that begins \u00 inside or outside of strings, since
+ * what follows may spell a marked text; only when `marks` is not NULL.
+ */
+void jscan_run(enum jscan_level, const char *p, size_t n, const struct jscan_marks *marks,
+	struct jscan_state *, struct jscan_masks *out);
+
+/* First byte in p..end that is a quote, a backslash or below 0x20; end when there is none. */
+const char *jscan_special(const char *p, const char *end);
+
+/* As utf8_valid (base/str), faster: offset of the first bad byte, or n. */
+size_t jscan_utf8(const char *p, size_t n);
+
+#endif

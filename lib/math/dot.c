@@ -1,0 +1,206 @@
+#include "math/dot.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+uint16_t
+dot_to_half(float x)
+{
+	uint32_t u, sign, mant, shift, rest, half;
+	int32_t exp;
+
+	memcpy(&u, &x, sizeof u);
+	sign = (u >> 16) & 0x8000;
+	exp = (int32_t)((u >> 23) & 0xff) - 127 + 15;
+	mant = u & 0x7fffff;
+	if (exp == 0xff - 127 + 15)
+		return (uint16_t)(sign | 0x7c00 | (mant != 0 ? 0x200 : 0));
+	if (exp >= 31)
+		return (uint16_t)(sign | 0x7c00);
+	if (exp < -10)
+		return (uint16_t)sign;
+	shift = 13;
+	if (exp <= 0) {		/* subnormal: the leading one becomes explicit */
+		mant |= 0x800000;
+		shift += (uint32_t)(1 - exp);
+		exp = 0;
+	}
+	half = ((uint32_t)exp << 10) + (mant >> shift);
+	rest = mant & ((1u << shift) - 1);
+	/* A carry out of the mantissa rightly raises the exponent. */
+	if (rest > 1u << (shift - 1) || (rest == 1u << (shift - 1) && (half & 1) != 0))
+		half++;
+	return (uint16_t)(sign | half);
+}
+
+float
+dot_from_half(uint16_t h)
+{
+	uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = (h >> 10) & 31, mant = h & 0x3ff, u;
+	float f;
+
+	if (exp == 31)
+		u = sign | 0x7f800000 | mant << 13;
+	else if (exp > 0)
+		u = sign | (exp + 112) << 23 | mant << 13;
+	else {
+		f = (float)mant * 0x1p-24f;
+		return sign != 0 ? -f : f;
+	}
+	memcpy(&f, &u, sizeof f);
+	return f;
+}
+
+static void
+half_portable(const uint16_t *rows, size_t n, size_t d, const float *q, float *out)
+{
+	for (size_t i = 0; i < n; i++, rows += d) {
+		float acc[8] = { 0 }, s = 0;
+		size_t j = 0;
+
+		for (; j + 8 <= d; j += 8)
+			for (size_t l = 0; l < 8; l++)
+				acc[l] += dot_from_half(rows[j + l]) * q[j + l];
+		for (; j < d; j++)
+			s += dot_from_half(rows[j]) * q[j];
+		for (size_t l = 0; l < 8; l++)
+			s += acc[l];
+		out[i] = s;
+	}
+}
+
+#if defined(__x86_64__)
+
+__attribute__((target("avx2,fma,f16c"))) static float
+sum8(__m256 v)
+{
+	__m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+	s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+	s = _mm_add_ss(s, _mm_shuffle_ps(s, s, 1));
+	return _mm_cvtss_f32(s);
+}
+
+__attribute__((target("avx2,fma,f16c"))) static __m256
+load8(const uint16_t *p)
+{
+	__m128i h;
+
+	memcpy(&h, p, sizeof h);
+	return _mm256_cvtph_ps(h);
+}
+
+__attribute__((target("avx2,fma,f16c"))) static void
+half_avx2(const uint16_t *rows, size_t n, size_t d, const float *q, float *out)
+{
+	for (size_t i = 0; i < n; i++, rows += d) {
+		__m256 a = _mm256_setzero_ps(), b = a;
+		size_t j = 0;
+		float s;
+
+		for (; j + 16 <= d; j += 16) {
+			a = _mm256_fmadd_ps(load8(rows + j), _mm256_loadu_ps(q + j), a);
+			b = _mm256_fmadd_ps(load8(rows + j + 8), _mm256_loadu_ps(q + j + 8), b);
+		}
+		s = sum8(_mm256_add_ps(a, b));
+		for (; j < d; j++)
+			s += dot_from_half(rows[j]) * q[j];
+		out[i] = s;
+	}
+}
+
+__attribute__((target("avx512f"))) static __m512
+load16(const uint16_t *p)
+{
+	__m256i h;
+
+	memcpy(&h, p, sizeof h);
+	return _mm512_cvtph_ps(h);
+}
+
+/* Four rows at a time keep enough loads in flight to saturate memory. */
+__attribute__((target("avx512f"))) static void
+half_avx512(const uint16_t *rows, size_t n, size_t d, const float *q, float *out)
+{
+	size_t whole = d & ~(size_t)15;
+
+	for (size_t i = 0; i < n; i += 4) {
+		const uint16_t *r[4];
+		__m512 a[4];
+
+		for (size_t l = 0; l < 4; l++) {
+			r[l] = rows + (i + l < n ? i + l : n - 1) * d;
+			a[l] = _mm512_setzero_ps();
+		}
+		for (size_t j = 0; j < whole; j += 16) {
+			__m512 x = _mm512_loadu_ps(q + j);
+
+			a[0] = _mm512_fmadd_ps(load16(r[0] + j), x, a[0]);
+			a[1] = _mm512_fmadd_ps(load16(r[1] + j), x, a[1]);
+			a[2] = _mm512_fmadd_ps(load16(r[2] + j), x, a[2]);
+			a[3] = _mm512_fmadd_ps(load16(r[3] + j), x, a[3]);
+		}
+		for (size_t l = 0; l < 4 && i + l < n; l++) {
+			float s = _mm512_reduce_add_ps(a[l]);
+
+			for (size_t j = whole; j < d; j++)
+				s += dot_from_half(r[l][j]) * q[j];
+			out[i + l] = s;
+		}
+	}
+}
+
+#endif
+
+int
+dot_supported(enum dot_kernel k)
+{
+	switch (k) {
+#if defined(__x86_64__)
+	case DOT_AVX2:		/* every CPU with AVX2 has F16C */
+		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+	case DOT_AVX512:
+		return __builtin_cpu_supports("avx512f") != 0;
+#endif
+	case DOT_PORTABLE:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+enum dot_kernel
+dot_best(void)
+{
+	if (dot_supported(DOT_AVX512))
+		return DOT_AVX512;
+	return dot_supported(DOT_AVX2) ? DOT_AVX2 : DOT_PORTABLE;
+}
+
+const char *
+dot_name(enum dot_kernel k)
+{
+	return k == DOT_AVX512 ? "avx512" : k == DOT_AVX2 ? "avx2" : "portable";
+}
+
+void
+dot_half(enum dot_kernel k, const uint16_t *rows, size_t n, size_t d, const float *q, float *out)
+{
+	if (n == 0)
+		return;
+#if defined(__x86_64__)
+	if (k == DOT_AVX512) {
+		half_avx512(rows, n, d, q, out);
+		return;
+	}
+	if (k == DOT_AVX2) {
+		half_avx2(rows, n, d, q, out);
+		return;
+	}
+#endif
+	(void)k;
+	half_portable(rows, n, d, q, out);
+}

@@ -1,0 +1,451 @@
+#include "model/fit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/split.h"
+#include "fmt/hash.h"
+#include "math/mat.h"
+
+void
+fit_params_init(struct fit_params *p)
+{
+	*p = (struct fit_params){ .embed = { .kind = "lsa" }, .knn = KNN_PARAMS_INIT, .seed = 42 };
+	p->embed.seed = p->seed;
+}
+
+static const struct { const char *name; size_t offset; long long lo, hi; } embed_names[] = {
+	{ "dim", offsetof(struct embed_params, dim), 8, 4096 },
+	{ "min_df", offsetof(struct embed_params, min_df), 2, 1000000 },
+	{ "max_features", offsetof(struct embed_params, max_features), 100, 10000000 },
+	{ "max_bytes", offsetof(struct embed_params, max_bytes), 64, 1 << 24 },
+};
+static const char *const all_names[] = { "n_neighbors", "k", "weights", "metric",
+	"distance_metric", "temperature", "prior_weight", "dim", "min_df", "max_features",
+	"max_bytes" };
+
+static int
+unknown_name(const char *name, struct err *e)
+{
+	const char *best = NULL;
+	size_t least = 4;
+
+	for (size_t i = 0; i < sizeof all_names / sizeof all_names[0]; i++) {
+		size_t d = str_distance(name, all_names[i]);
+
+		if (d < least) {
+			least = d;
+			best = all_names[i];
+		}
+	}
+	if (best != NULL)
+		return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': did you mean '%s'?",
+		    name, best);
+	return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': knn has n_neighbors, weights, "
+	    "metric, temperature, prior_weight; the embedder dim, min_df, max_features, max_bytes",
+	    name);
+}
+
+int
+fit_params_set(struct fit_params *p, const char *name, const char *value, struct err *e)
+{
+	int r = knn_params_set(&p->knn, name, value, e);
+	long long v;
+
+	if (r <= 0)
+		return r;
+	for (size_t i = 0; i < sizeof embed_names / sizeof embed_names[0]; i++)
+		if (strcmp(name, embed_names[i].name) == 0) {
+			if (str_int(name, value, embed_names[i].lo, embed_names[i].hi, &v, e) < 0)
+				return -1;
+			*(size_t *)(void *)((char *)&p->embed + embed_names[i].offset) = (size_t)v;
+			return 0;
+		}
+	return unknown_name(name, e);
+}
+
+void
+fit_params_write(const struct fit_params *p, const struct router *r, struct jsonw *w)
+{
+	jsonw_kstr(w, "objective", p->best ? "best" : "score");
+	knn_params_write(&r->knn->params, w);
+}
+
+uint64_t
+fit_memory(const struct fit_params *p, const struct dataset *ds)
+{
+	uint64_t d = p->embed.dim != 0 ? p->embed.dim : 384, text = 0, matrices;
+
+	for (size_t i = 0; i < ds->n; i++)
+		text += ds->query[i].n;
+	matrices = (uint64_t)ds->n * (d * 6 + (uint64_t)ds->m * 20);
+	/* Factorising holds the sparse counts (about 8 bytes for each byte of text) and tall matrices. */
+	if (strcmp(p->embed.kind, "lsa") == 0)
+		matrices += 10 * text + (uint64_t)100 * 1024 * 1024;
+	return matrices + text;
+}
+
+static int
+copy_names(struct router *r, const struct dataset *ds, struct err *e)
+{
+	for (size_t j = 0; j < ds->m; j++)
+		if (map_intern(&r->models, ds->models.keys[j], ds->models.key_len[j], NULL, e) ==
+		    MAP_NONE)
+			return -1;
+	return 0;
+}
+
+/* Scores of a copy become 1 for the row's best known model (ties: the best overall), else 0. */
+static struct dataset *
+best_labels(const struct dataset *ds, const struct baseline *b, struct err *e)
+{
+	size_t *rows = mem_calloc(ds->n, sizeof *rows, e), m = ds->m;
+	struct dataset *copy;
+
+	if (rows == NULL)
+		return NULL;
+	for (size_t i = 0; i < ds->n; i++)
+		rows[i] = i;
+	copy = dataset_subset(ds, rows, ds->n, e);
+	free(rows);
+	for (size_t i = 0; copy != NULL && i < ds->n; i++) {
+		float *s = copy->score + i * m;
+		size_t best = b->best;
+
+		for (size_t j = 0; j < m; j++)
+			if (!isnan(s[j]) && (isnan(s[best]) || s[j] > s[best]))
+				best = j;
+		for (size_t j = 0; j < m; j++)
+			if (!isnan(s[j]))
+				s[j] = j == best;
+	}
+	return copy;
+}
+
+static struct knn *
+fit_knn(const struct fit_params *p, const struct dataset *ds, const struct baseline *b,
+	const float *x, size_t d, struct err *e)
+{
+	struct dataset *labels;
+	struct knn *knn;
+
+	if (!p->best)
+		return knn_fit(&p->knn, ds, x, d, e);
+	labels = best_labels(ds, b, e);
+	if (labels == NULL)
+		return NULL;
+	knn = knn_fit(&p->knn, labels, x, d, e);
+	dataset_free(labels);
+	return knn;
+}
+
+struct router *
+fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *pool, struct err *e)
+{
+	struct router *r = mem_calloc(1, sizeof *r, e);
+	struct baseline b;
+	float *x = NULL;
+	size_t d;
+
+	if (r == NULL)
+		return NULL;
+	r->embed = embed_fit(&p->embed, ds->query, ds->n, pool, e);
+	if (r->embed == NULL || copy_names(r, ds, e) < 0)
+		goto fail;
+	d = embed_dim(r->embed);
+	if (ds->n > SIZE_MAX / d || (x = mem_aligned(ds->n * d, sizeof *x, e)) == NULL) {
+		err_nomem(e);
+		goto fail;
+	}
+	if (embed_batch(r->embed, ds->query, ds->n, x, pool, e) < 0)
+		goto fail;
+	baseline_compute(ds->score, ds->cost, ds->n, ds->m, &b);
+	r->knn = fit_knn(p, ds, &b, x, d, e);
+	if (r->knn == NULL)
+		goto fail;
+	r->best_single = b.best;
+	r->cheapest = b.cheapest;
+	r->seed = p->seed;
+	free(x);
+	return r;
+fail:
+	free(x);
+	router_free(r);
+	return NULL;
+}
+
+/* Rows of one fold, or of all the others. Returns how many. */
+static size_t
+fold_rows(const size_t *fold, size_t n, size_t which, bool inside, size_t *rows)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if ((fold[i] == which) == inside)
+			rows[k++] = i;
+	return k;
+}
+
+struct cv {
+	const struct fit_params *params;
+	const struct dataset *ds;
+	size_t *fold;			/* [n] */
+	size_t *rows;			/* [n] scratch */
+	size_t *choice, *best;		/* [n] */
+	size_t *part;			/* [n] choices of a fold */
+	struct slice *text;		/* [n] texts of a fold */
+};
+
+static int
+one_fold(struct cv *cv, size_t which, struct pool *pool, struct err *e)
+{
+	const struct policy policy = POLICY_INIT;
+	size_t n = fold_rows(cv->fold, cv->ds->n, which, false, cv->rows), status;
+	struct dataset *train;
+	struct router *r = NULL;
+
+	if (n == 0 || n == cv->ds->n)
+		return 0;
+	train = dataset_subset(cv->ds, cv->rows, n, e);
+	if (train == NULL || (r = fit_router(cv->params, train, pool, e)) == NULL) {
+		dataset_free(train);
+		return -1;
+	}
+	n = fold_rows(cv->fold, cv->ds->n, which, true, cv->rows);
+	for (size_t i = 0; i < n; i++)
+		cv->text[i] = cv->ds->query[cv->rows[i]];
+	status = (size_t)router_batch(r, &policy, cv->text, n, cv->part, NULL, pool, e);
+	for (size_t i = 0; i < n; i++) {
+		cv->choice[cv->rows[i]] = cv->part[i];
+		cv->best[cv->rows[i]] = r->best_single;
+	}
+	router_free(r);
+	dataset_free(train);
+	return (int)status;
+}
+
+static int
+judge(const struct dataset *ds, const size_t *choice, const size_t *best, size_t cheapest,
+	uint64_t seed, struct pool *pool, struct eval_result *out, struct err *e)
+{
+	struct eval_input in = { .n = ds->n, .m = ds->m, .score = ds->score, .cost = ds->cost,
+		.choice = choice, .best = best, .cheapest = cheapest, .min_full = 2,
+		.draws = EVAL_DRAWS, .seed = seed };
+
+	return eval_run(&in, pool, out, e);
+}
+
+int
+fit_cv(const struct fit_params *p, const struct dataset *ds, size_t folds, struct pool *pool,
+	const struct progress *progress, struct cancel *cancel, struct eval_result *out,
+	struct err *e)
+{
+	struct cv cv = { .params = p, .ds = ds };
+	size_t *block = mem_calloc(ds->n, 5 * sizeof *block, e);
+	int r = -1;
+
+	if (folds > ds->n)
+		err_set(e, ERR_INPUT, "%zu folds, but only %zu queries", folds, ds->n);
+	cv.text = mem_calloc(ds->n, sizeof *cv.text, e);
+	if (block == NULL || cv.text == NULL || folds > ds->n)
+		goto out;
+	cv.fold = block;
+	cv.rows = block + ds->n;
+	cv.choice = block + 2 * ds->n;
+	cv.best = block + 3 * ds->n;
+	cv.part = block + 4 * ds->n;
+	for (size_t i = 0; i < ds->n; i++) {
+		cv.fold[i] = split_fold(ds->query_id[i], p->seed, folds);
+		cv.choice[i] = POLICY_NONE;
+	}
+	for (size_t k = 0; k < folds; k++) {
+		if (progress != NULL)
+			progress_show(progress, "cross-validation", (double)k, (double)folds, "folds");
+		if (cancel_check(cancel, e) < 0 || one_fold(&cv, k, pool, e) < 0)
+			goto out;
+	}
+	r = judge(ds, cv.choice, cv.best, POLICY_NONE, p->seed, pool, out, e);
+out:
+	free(block);
+	free(cv.text);
+	return r;
+}
+
+struct loo {
+	const struct router *r;
+	const struct dataset *ds;
+	const bool *taken;		/* [n] */
+	size_t *choice, *best;		/* [n] */
+	struct router_scratch **scratch;
+	const double *sum;		/* [m] of known scores */
+	const size_t *known;		/* [m] */
+};
+
+#define LOO_BLOCK 64
+
+static void
+loo_block(void *arg, size_t part, unsigned worker)
+{
+	struct loo *l = arg;
+	struct router_scratch *s = l->scratch[worker];
+	const struct policy policy = POLICY_INIT;
+	const struct knn *knn = l->r->knn;
+	struct policy_choice c;
+
+	for (size_t i = part * LOO_BLOCK; i < (part + 1) * LOO_BLOCK && i < l->ds->n; i++) {
+		const float *truth = l->ds->score + i * knn->m;
+		double top = -1;
+
+		if (!l->taken[i])
+			continue;
+		for (size_t j = 0; j < knn->d; j++)
+			s->vector[j] = dot_from_half(knn->rows[i * knn->d + j]);
+		knn_score(knn, s->vector, i, s->knn, s->score, s->cost);
+		policy_choose(&policy, knn->m, s->score, s->cost, knn->score_mean, &c);
+		l->choice[i] = c.model;
+		/* Best single without this row, too. */
+		for (size_t j = 0; j < knn->m; j++) {
+			double known = (double)l->known[j] - !isnan(truth[j]);
+			double mean = known > 0 ? (l->sum[j] - (isnan(truth[j]) ? 0 :
+			    (double)truth[j])) / known : -1;
+
+			if (mean > top) {
+				top = mean;
+				l->best[i] = j;
+			}
+		}
+	}
+}
+
+static void
+column_sums(const struct dataset *ds, double *sum, size_t *known)
+{
+	for (size_t i = 0; i < ds->n; i++)
+		for (size_t j = 0; j < ds->m; j++)
+			if (!isnan(ds->score[i * ds->m + j])) {
+				sum[j] += (double)ds->score[i * ds->m + j];
+				known[j]++;
+			}
+}
+
+/* Take the full rows, a share of them by hash when there are too many. */
+static void
+take_rows(const struct dataset *ds, uint64_t seed, bool *taken, size_t *choice)
+{
+	size_t full = 0, share, got = 0;
+
+	for (size_t i = 0; i < ds->n; i++)
+		full += dataset_row_full(ds, i);
+	share = full / FIT_LOO_MAX + 1;
+	for (size_t i = 0; i < ds->n; i++) {
+		choice[i] = POLICY_NONE;
+		taken[i] = got < FIT_LOO_MAX && dataset_row_full(ds, i) &&
+		    split_fold(ds->query_id[i], ~seed, share) == 0;
+		got += taken[i];
+	}
+}
+
+int
+fit_loo(const struct router *r, const struct dataset *ds, uint64_t seed, struct pool *pool,
+	struct eval_result *out, struct err *e)
+{
+	unsigned workers = pool_threads(pool);
+	size_t *block = mem_calloc(2 * ds->n + ds->m, sizeof *block, e);
+	bool *taken = mem_calloc(ds->n, sizeof *taken, e);
+	double *sum = mem_calloc(ds->m, sizeof *sum, e);
+	struct router_scratch **scratch = mem_calloc(workers, sizeof(struct router_scratch *), e);
+	struct loo l = { r, ds, taken, block, NULL, scratch, sum, NULL };
+	int status = -1;
+
+	if (block == NULL || taken == NULL || sum == NULL || scratch == NULL)
+		goto out;
+	l.best = block + ds->n;
+	l.known = block + 2 * ds->n;
+	for (unsigned i = 0; i < workers; i++)
+		if ((scratch[i] = router_scratch_new(r, e)) == NULL)
+			goto out;
+	column_sums(ds, sum, block + 2 * ds->n);
+	take_rows(ds, seed, taken, block);
+	pool_run(pool, (ds->n + LOO_BLOCK - 1) / LOO_BLOCK, loo_block, &l);
+	status = judge(ds, l.choice, l.best, POLICY_NONE, seed, pool, out, e);
+out:
+	for (unsigned i = 0; scratch != NULL && i < workers; i++)
+		router_scratch_free(scratch[i]);
+	free(scratch);
+	free(block);
+	free(taken);
+	free(sum);
+	return status;
+}
+
+static void
+write_estimate(const char *name, const struct eval_result *r, size_t folds, struct jsonw *w)
+{
+	jsonw_key(w, name);
+	if (r == NULL || !r->compared) {
+		jsonw_null(w);
+		return;
+	}
+	jsonw_object(w);
+	if (folds > 0)
+		jsonw_kint(w, "folds", (int64_t)folds);
+	jsonw_kint(w, "queries", (int64_t)r->full);
+	jsonw_kdouble(w, "score", r->router);
+	jsonw_kdouble(w, "best_single", r->best);
+	jsonw_kdouble(w, "oracle", r->oracle);
+	jsonw_kdouble(w, "gap_closed", r->gap.value);
+	jsonw_key(w, "delta_ci95");
+	jsonw_array(w);
+	jsonw_double(w, r->delta.lo);
+	jsonw_double(w, r->delta.hi);
+	jsonw_end_array(w);
+	jsonw_end_object(w);
+}
+
+static void
+write_baselines(const struct dataset *ds, const struct baseline *b, struct jsonw *w)
+{
+	jsonw_key(w, "baselines");
+	jsonw_object(w);
+	jsonw_key(w, "best_single");
+	jsonw_object(w);
+	jsonw_kstr(w, "model", ds->models.keys[b->best]);
+	jsonw_kdouble(w, "score", b->best_score);
+	jsonw_end_object(w);
+	jsonw_kdouble(w, "random", b->random);
+	jsonw_key(w, "cheapest");
+	if (b->cheapest == BASELINE_NONE)
+		jsonw_null(w);
+	else {
+		jsonw_object(w);
+		jsonw_kstr(w, "model", ds->models.keys[b->cheapest]);
+		jsonw_kdouble(w, "score", b->cheapest_score);
+		jsonw_end_object(w);
+	}
+	jsonw_kdouble(w, "oracle", b->oracle);
+	jsonw_end_object(w);
+}
+
+void
+fit_record_write(const struct fit_record *f, struct jsonw *w)
+{
+	const struct dataset *ds = f->data;
+	char hex[65];
+
+	hex_format(ds->digest, 32, hex);
+	jsonw_kint(w, "queries", (int64_t)ds->n);
+	jsonw_kint(w, "models", (int64_t)ds->m);
+	jsonw_kint(w, "cells", (int64_t)ds->cells);
+	jsonw_kint(w, "records", (int64_t)ds->records);
+	jsonw_kint(w, "null_records", (int64_t)ds->null_records);
+	jsonw_kint(w, "full_queries", (int64_t)f->baseline->full);
+	jsonw_kdouble(w, "tie_rate", f->baseline->tie_rate);
+	jsonw_kstr(w, "data_digest", hex);
+	jsonw_kint(w, "seed", (int64_t)f->seed);
+	write_baselines(ds, f->baseline, w);
+	write_estimate("cv", f->cv, f->folds, w);
+	write_estimate("loo", f->loo, 0, w);
+	jsonw_kstr(w, "blas_core", mat_core());
+	jsonw_kstr(w, "version", LLMR_VERSION);
+}

@@ -1,0 +1,473 @@
+#include "model/knn.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fmt/jread.h"
+#include "math/topk.h"
+
+static const char *const weights_names[] = { "uniform", "distance", "softmax" };
+static const char *const metric_names[] = { "cosine", "euclidean" };
+
+static int
+choice(const char *name, const char *value, const char *const *names, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(value, names[i]) == 0)
+			return (int)i;
+	return err_set(e, ERR_USAGE, "%s: '%s' is not %s, %s%s%s", name, value, names[0], names[1],
+	    n > 2 ? " or " : "", n > 2 ? names[2] : "");
+}
+
+int
+knn_params_set(struct knn_params *p, const char *name, const char *value, struct err *e)
+{
+	long long k;
+	int c;
+
+	if (strcmp(name, "n_neighbors") == 0 || strcmp(name, "k") == 0) {
+		if (str_int(name, value, 1, KNN_MAX_NEIGHBORS, &k, e) < 0)
+			return -1;
+		p->n_neighbors = (size_t)k;
+		return 0;
+	}
+	if (strcmp(name, "weights") == 0) {
+		if ((c = choice(name, value, weights_names, 3, e)) < 0)
+			return -1;
+		p->weights = (enum knn_weights)c;
+		return 0;
+	}
+	if (strcmp(name, "metric") == 0 || strcmp(name, "distance_metric") == 0) {
+		if ((c = choice(name, value, metric_names, 2, e)) < 0)
+			return -1;
+		p->metric = (enum knn_metric)c;
+		return 0;
+	}
+	if (strcmp(name, "temperature") == 0)
+		return str_double(name, value, 1e-4, 1e4, &p->temperature, e);
+	if (strcmp(name, "prior_weight") == 0)
+		return str_double(name, value, 0, 1e6, &p->prior_weight, e);
+	return 1;
+}
+
+void
+knn_params_write(const struct knn_params *p, struct jsonw *w)
+{
+	jsonw_kint(w, "n_neighbors", (int64_t)p->n_neighbors);
+	jsonw_kstr(w, "weights", weights_names[p->weights]);
+	jsonw_kstr(w, "metric", metric_names[p->metric]);
+	jsonw_kdouble(w, "temperature", p->temperature);
+	jsonw_kdouble(w, "prior_weight", p->prior_weight);
+}
+
+/* A short string or number as text; false for anything else. */
+static bool
+scalar_text(struct jread *r, char *out, size_t cap)
+{
+	struct slice s;
+	bool escaped = false;
+
+	if (jread_peek(r) == JREAD_STRING ? !jread_string_raw(r, &s, &escaped) :
+	    !jread_number(r, &s))
+		return false;
+	if (escaped || s.n >= cap)
+		return false;
+	memcpy(out, s.p, s.n);
+	out[s.n] = '\0';
+	return true;
+}
+
+int
+knn_params_read(struct knn_params *p, struct slice json, struct err *e)
+{
+	static const char *const known[] = { "n_neighbors", "weights", "metric", "temperature",
+		"prior_weight" };
+	struct jread r;
+	struct slice key;
+
+	jread_init(&r, json.p, json.n);
+	if (jread_object(&r))
+		while (jread_member(&r, &key)) {
+			char value[64];
+			size_t i;
+
+			for (i = 0; i < sizeof known / sizeof known[0]; i++)
+				if (slice_is(key, known[i]))
+					break;
+			if (i == sizeof known / sizeof known[0]) {
+				jread_skip(&r);
+				continue;
+			}
+			if (!scalar_text(&r, value, sizeof value))
+				return err_set(e, ERR_INPUT, "llmr.hparams: bad value of %s",
+				    known[i]);
+			if (knn_params_set(p, known[i], value, e) != 0) {
+				e->code = ERR_INPUT;
+				return err_wrap(e, "llmr.hparams");
+			}
+		}
+	if (jread_done(&r, e) < 0)
+		return err_wrap(e, "llmr.hparams");
+	return 0;
+}
+
+void
+knn_free(struct knn *knn)
+{
+	if (knn == NULL)
+		return;
+	for (size_t i = 0; i < sizeof knn->owned / sizeof knn->owned[0]; i++)
+		free(knn->owned[i]);
+	free(knn->half_norm);
+	free(knn);
+}
+
+/* What scoring needs beside the tensors. */
+static int
+prepare(struct knn *knn, struct err *e)
+{
+	knn->kernel = dot_best();
+	if (knn->params.n_neighbors > knn->n)
+		knn->params.n_neighbors = knn->n;
+	knn->half_norm = mem_calloc(knn->n, sizeof *knn->half_norm, e);
+	if (knn->half_norm == NULL)
+		return -1;
+	for (size_t i = 0; i < knn->n; i++) {
+		double s = 0;
+
+		for (size_t j = 0; j < knn->d; j++) {
+			double x = (double)dot_from_half(knn->rows[i * knn->d + j]);
+
+			s += x * x;
+		}
+		knn->half_norm[i] = (float)(s / 2);
+	}
+	return 0;
+}
+
+/* Matrix with NaN for a missing cell into one with -1; means of the columns. */
+static size_t
+copy_cells(const float *from, size_t n, size_t m, float none, float *to, float *mean)
+{
+	size_t known = 0;
+
+	for (size_t j = 0; j < m; j++) {
+		double sum = 0;
+		size_t count = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			float x = from[i * m + j];
+
+			to[i * m + j] = isnan(x) ? -1 : x;
+			if (!isnan(x)) {
+				sum += (double)x;
+				count++;
+			}
+		}
+		mean[j] = count > 0 ? (float)(sum / (double)count) : none;
+		known += count;
+	}
+	return known;
+}
+
+struct knn *
+knn_fit(const struct knn_params *params, const struct dataset *ds, const float *vectors, size_t d,
+	struct err *e)
+{
+	struct knn *knn = mem_calloc(1, sizeof *knn, e);
+	size_t n = ds->n, m = ds->m, cells;
+	uint16_t *rows;
+	float *score, *cost, *score_mean, *cost_mean;
+
+	if (knn == NULL)
+		return NULL;
+	if (!mem_mul(n, d, &cells)) {
+		err_nomem(e);
+		goto fail;
+	}
+	knn->n = n;
+	knn->d = d;
+	knn->m = m;
+	knn->params = *params;
+	knn->rows = rows = knn->owned[0] = mem_aligned(cells, sizeof *rows, e);
+	knn->score = score = knn->owned[1] = mem_aligned(n * m, sizeof *score, e);
+	knn->cost = cost = knn->owned[2] = mem_aligned(n * m, sizeof *cost, e);
+	knn->score_mean = score_mean = knn->owned[3] = mem_aligned(m, sizeof *score_mean, e);
+	knn->cost_mean = cost_mean = knn->owned[4] = mem_aligned(m, sizeof *cost_mean, e);
+	if (rows == NULL || score == NULL || cost == NULL || score_mean == NULL ||
+	    cost_mean == NULL)
+		goto fail;
+	for (size_t i = 0; i < cells; i++)
+		rows[i] = dot_to_half(vectors[i]);
+	copy_cells(ds->score, n, m, 0.5f, score, score_mean);
+	if (copy_cells(ds->cost, n, m, -1, cost, cost_mean) == 0)
+		knn->cost = NULL;
+	if (prepare(knn, e) < 0)
+		goto fail;
+	return knn;
+fail:
+	knn_free(knn);
+	return NULL;
+}
+
+int
+knn_save(const struct knn *knn, struct tensorfile_writer *w, struct err *e)
+{
+	const uint64_t rows[] = { knn->n, knn->d }, cells[] = { knn->n, knn->m };
+	const uint64_t models[] = { knn->m };
+
+	if (tensorfile_writer_add(w, "knn.rows", DTYPE_F16, 2, rows, knn->rows, e) < 0 ||
+	    tensorfile_writer_add(w, "knn.scores", DTYPE_F32, 2, cells, knn->score, e) < 0 ||
+	    tensorfile_writer_add(w, "knn.score_mean", DTYPE_F32, 1, models, knn->score_mean, e) < 0)
+		return -1;
+	if (knn->cost == NULL)
+		return 0;
+	if (tensorfile_writer_add(w, "knn.costs", DTYPE_F32, 2, cells, knn->cost, e) < 0)
+		return -1;
+	return tensorfile_writer_add(w, "knn.cost_mean", DTYPE_F32, 1, models, knn->cost_mean, e);
+}
+
+static int
+check_range(const char *name, const float *x, size_t n, float lo, float hi, bool gaps, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(x[i] >= lo && x[i] <= hi) && !(gaps && x[i] == -1))
+			return err_set(e, ERR_INPUT, "tensor '%s': element %zu is %g, outside %g..%g",
+			    name, i, (double)x[i], (double)lo, (double)hi);
+	return 0;
+}
+
+static int
+check_rows(const uint16_t *x, size_t n, struct err *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((x[i] & 0x7fff) > 0x4000)	/* unit vectors: no element is beyond 2 */
+			return err_set(e, ERR_INPUT, "tensor 'knn.rows': element %zu is %g, "
+			    "outside -2..2", i, (double)dot_from_half(x[i]));
+	return 0;
+}
+
+static int
+load_costs(struct knn *knn, const struct tensorfile *f, struct err *e)
+{
+	const uint64_t cells[] = { knn->n, knn->m }, models[] = { knn->m };
+	const struct tensor *t;
+
+	if (tensorfile_find(f, "knn.costs") == NULL) {
+		float *none = knn->owned[0] = mem_aligned(knn->m, sizeof *none, e);
+
+		for (size_t j = 0; none != NULL && j < knn->m; j++)
+			none[j] = -1;
+		knn->cost_mean = none;
+		return none == NULL ? -1 : 0;
+	}
+	if ((t = tensorfile_need(f, "knn.costs", DTYPE_F32, 2, cells, e)) == NULL)
+		return -1;
+	knn->cost = t->data;
+	if ((t = tensorfile_need(f, "knn.cost_mean", DTYPE_F32, 1, models, e)) == NULL)
+		return -1;
+	knn->cost_mean = t->data;
+	if (check_range("knn.costs", knn->cost, knn->n * knn->m, 0, 1e6f, true, e) < 0)
+		return -1;
+	return check_range("knn.cost_mean", knn->cost_mean, knn->m, 0, 1e6f, true, e);
+}
+
+static int
+load_tensors(struct knn *knn, const struct tensorfile *f, struct err *e)
+{
+	const uint64_t any[] = { 0, knn->d }, models[] = { knn->m };
+	uint64_t cells[] = { 0, knn->m };
+	const struct tensor *t = tensorfile_need(f, "knn.rows", DTYPE_F16, 2, any, e);
+
+	if (t == NULL)
+		return -1;
+	if (t->shape[0] == 0 || t->shape[0] > UINT32_MAX)
+		return err_set(e, ERR_INPUT, "tensor 'knn.rows' has %llu rows",
+		    (unsigned long long)t->shape[0]);
+	knn->n = (size_t)t->shape[0];
+	knn->rows = t->data;
+	cells[0] = knn->n;
+	if ((t = tensorfile_need(f, "knn.scores", DTYPE_F32, 2, cells, e)) == NULL)
+		return -1;
+	knn->score = t->data;
+	if ((t = tensorfile_need(f, "knn.score_mean", DTYPE_F32, 1, models, e)) == NULL)
+		return -1;
+	knn->score_mean = t->data;
+	if (check_rows(knn->rows, knn->n * knn->d, e) < 0 ||
+	    check_range("knn.scores", knn->score, knn->n * knn->m, 0, 1, true, e) < 0 ||
+	    check_range("knn.score_mean", knn->score_mean, knn->m, 0, 1, false, e) < 0)
+		return -1;
+	return load_costs(knn, f, e);
+}
+
+struct knn *
+knn_load(const struct tensorfile *f, size_t m, size_t d, struct slice hparams, struct err *e)
+{
+	struct knn *knn = mem_calloc(1, sizeof *knn, e);
+
+	if (knn == NULL)
+		return NULL;
+	knn->params = (struct knn_params)KNN_PARAMS_INIT;
+	knn->m = m;
+	knn->d = d;
+	if (m == 0 || d == 0 || d > KNN_MAX_DIM) {
+		err_set(e, ERR_INPUT, "%zu models, %zu dimensions", m, d);
+		goto fail;
+	}
+	if (knn_params_read(&knn->params, hparams, e) < 0 || load_tensors(knn, f, e) < 0 ||
+	    prepare(knn, e) < 0)
+		goto fail;
+	return knn;
+fail:
+	knn_free(knn);
+	return NULL;
+}
+
+struct knn_scratch *
+knn_scratch_new(const struct knn *knn, struct err *e)
+{
+	struct knn_scratch *s = mem_calloc(1, sizeof *s, e);
+
+	if (s == NULL)
+		return NULL;
+	s->sim = mem_aligned(knn->n, sizeof *s->sim, e);
+	s->work = mem_aligned(knn->n, sizeof *s->work, e);
+	s->index = mem_aligned(knn->params.n_neighbors, sizeof *s->index, e);
+	s->weight = mem_aligned(knn->params.n_neighbors, sizeof *s->weight, e);
+	s->sum = mem_aligned(knn->m, 4 * sizeof *s->sum, e);
+	if (s->sim == NULL || s->work == NULL || s->index == NULL || s->weight == NULL ||
+	    s->sum == NULL) {
+		knn_scratch_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+knn_scratch_free(struct knn_scratch *s)
+{
+	if (s == NULL)
+		return;
+	free(s->sim);
+	free(s->work);
+	free(s->index);
+	free(s->weight);
+	free(s->sum);
+	free(s);
+}
+
+/* Similarity to every row: cosine, or minus half the squared distance (plus a constant) when Euclidean. */
+static void
+similarities(const struct knn *knn, const float *q, struct knn_scratch *s)
+{
+	dot_half(knn->kernel, knn->rows, knn->n, knn->d, q, s->sim);
+	if (knn->params.metric == KNN_EUCLIDEAN)
+		for (size_t i = 0; i < knn->n; i++)
+			s->sim[i] -= knn->half_norm[i];
+}
+
+static double
+distance(const struct knn *knn, double sim, double q_half_norm)
+{
+	double d = knn->params.metric == KNN_COSINE ? 1 - sim :
+	    sqrt(fmax(0, 2 * (q_half_norm - sim)));
+
+	return fmax(d, 1e-6);	/* an identical prompt counts much, not infinitely */
+}
+
+static void
+weigh(const struct knn *knn, const float *q, struct knn_scratch *s)
+{
+	double best = -INFINITY, q2 = 0;
+
+	for (size_t i = 0; i < s->k; i++)
+		best = fmax(best, (double)s->sim[s->index[i]]);
+	if (knn->params.weights == KNN_DISTANCE)
+		for (size_t j = 0; j < knn->d; j++)
+			q2 += (double)q[j] * (double)q[j];
+	for (size_t i = 0; i < s->k; i++) {
+		double sim = (double)s->sim[s->index[i]];
+
+		switch (knn->params.weights) {
+		case KNN_UNIFORM:
+			s->weight[i] = 1;
+			break;
+		case KNN_DISTANCE:
+			s->weight[i] = 1 / distance(knn, sim, q2 / 2);
+			break;
+		case KNN_SOFTMAX:
+			s->weight[i] = exp((sim - best) / knn->params.temperature);
+			break;
+		}
+	}
+}
+
+/* Weighted sums of the neighbours' known cells into sum [m] and total [m]. */
+static void
+gather(const struct knn *knn, const float *cells, const struct knn_scratch *s, double *sum,
+	double *total)
+{
+	size_t m = knn->m;
+
+	for (size_t j = 0; j < m; j++)
+		sum[j] = total[j] = 0;
+	for (size_t i = 0; i < s->k; i++) {
+		const float *row = cells + (size_t)s->index[i] * m;
+
+		for (size_t j = 0; j < m; j++) {
+			double w = row[j] >= 0 ? s->weight[i] : 0;
+
+			sum[j] += w * (double)row[j];
+			total[j] += w;
+		}
+	}
+}
+
+static void
+predict_cost(const struct knn *knn, const struct knn_scratch *s, float *cost)
+{
+	double *sum = s->sum + 2 * knn->m, *total = sum + knn->m;
+
+	if (knn->cost == NULL) {
+		for (size_t j = 0; j < knn->m; j++)
+			cost[j] = NAN;
+		return;
+	}
+	gather(knn, knn->cost, s, sum, total);
+	for (size_t j = 0; j < knn->m; j++)
+		if (total[j] > 0)
+			cost[j] = (float)(sum[j] / total[j]);
+		else
+			cost[j] = knn->cost_mean[j] >= 0 ? knn->cost_mean[j] : NAN;
+}
+
+void
+knn_score(const struct knn *knn, const float *q, size_t skip, struct knn_scratch *s, float *score,
+	float *cost)
+{
+	double *sum = s->sum, *total = sum + knn->m, prior = knn->params.prior_weight;
+	bool zero = true;
+
+	for (size_t j = 0; j < knn->d && zero; j++)
+		zero = q[j] == 0;
+	s->k = 0;
+	if (!zero) {
+		similarities(knn, q, s);
+		if (skip < knn->n)
+			s->sim[skip] = -4;	/* below any similarity of unit vectors */
+		s->k = topk_select(s->sim, knn->n, knn->params.n_neighbors, s->work, s->index);
+		weigh(knn, q, s);
+		for (size_t i = 0; i < s->k; i++)
+			if (s->index[i] == skip)
+				s->weight[i] = 0;
+	}
+	gather(knn, knn->score, s, sum, total);
+	for (size_t j = 0; j < knn->m; j++)
+		if (total[j] > 0)
+			score[j] = (float)((sum[j] + prior * (double)knn->score_mean[j]) /
+			    (total[j] + prior));
+		else
+			score[j] = knn->score_mean[j];
+	predict_cost(knn, s, cost);
+}

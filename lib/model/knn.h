@@ -1,0 +1,98 @@
+/*
+ * knn - nearest-neighbour router.
+ *
+ * Predicts each model's score on a prompt as the weighted mean of that model's
+ * scores on the k most similar training prompts. Cells that were not observed
+ * are skipped; a model without any among the neighbours falls to its mean over
+ * all training prompts. The search is exact: every stored row is compared.
+ * Source: Cover & Hart 1967, doi:10.1109/TIT.1967.1053964; weights after
+ * Dudani 1976, doi:10.1109/TSMC.1976.5408784.
+ * Depends on: data/dataset, math/dot, math/topk, fmt/safetensors.
+ * Threads: a fitted or loaded knn is immutable; each thread brings its scratch.
+ */
+#ifndef LLMR_MODEL_KNN_H
+#define LLMR_MODEL_KNN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "data/dataset.h"
+#include "fmt/jsonw.h"
+#include "fmt/safetensors.h"
+#include "math/dot.h"
+
+enum knn_weights { KNN_UNIFORM, KNN_DISTANCE, KNN_SOFTMAX };
+enum knn_metric { KNN_COSINE, KNN_EUCLIDEAN };
+
+#define KNN_MAX_NEIGHBORS 100000
+#define KNN_MAX_DIM 65536
+/* Below this many neighbours the mean is so noisy that choosing by it loses to the best single model. */
+#define KNN_FEW_NEIGHBORS 15
+
+/* Hyperparameters; names and ranges are those of llmr-train(1). */
+struct knn_params {
+	size_t n_neighbors;		/* 1..KNN_MAX_NEIGHBORS */
+	enum knn_weights weights;	/* uniform 1; distance 1/d; softmax exp((s - s_1)/temperature) */
+	enum knn_metric metric;
+	double temperature;		/* of softmax, in units of cosine; > 0 */
+	double prior_weight;		/* neighbours' weight that a model's overall mean counts for; >= 0 */
+};
+#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0 }
+
+/*
+ * Set one by name: n_neighbors (k), weights, metric (distance_metric),
+ * temperature, prior_weight. 0; 1 when the name is not one of them; -1 and
+ * ERR_USAGE for a bad value.
+ */
+int knn_params_set(struct knn_params *, const char *name, const char *value, struct err *e);
+/* As members of an open JSON object. */
+void knn_params_write(const struct knn_params *, struct jsonw *);
+/* From JSON object text; names other than the above are skipped. ERR_INPUT when one is wrong. */
+int knn_params_read(struct knn_params *, struct slice json, struct err *e);
+
+struct knn {
+	size_t n, d, m;			/* training prompts, dimensions, models */
+	struct knn_params params;	/* n_neighbors lowered to n */
+	const uint16_t *rows;		/* [n x d] binary16 */
+	const float *score;		/* [n x m] 0..1, -1 = not observed */
+	const float *cost;		/* [n x m] USD, -1 = unknown; NULL when no cost is known */
+	const float *score_mean;	/* [m] over observed cells, 0.5 when a model has none */
+	const float *cost_mean;		/* [m] USD, -1 = unknown */
+	float *half_norm;		/* [n] |row|^2 / 2, for the Euclidean metric */
+	enum dot_kernel kernel;
+	void *owned[5];			/* blocks to free; a loaded knn borrows from its file */
+};
+
+/* vectors [ds->n x d] row-major, finite. */
+struct knn *knn_fit(const struct knn_params *, const struct dataset *ds, const float *vectors,
+	size_t d, struct err *e);
+void knn_free(struct knn *);		/* NULL is fine */
+
+/* Tensors "knn.*" into an artifact (borrowed until it is saved), and back (borrowed from the file, checked). */
+int knn_save(const struct knn *, struct tensorfile_writer *, struct err *e);
+struct knn *knn_load(const struct tensorfile *, size_t m, size_t d, struct slice hparams,
+	struct err *e);
+
+struct knn_scratch {
+	float *sim, *work;		/* [n] similarity to each row; scratch */
+	uint32_t *index;		/* [k] the neighbours, ascending row numbers */
+	double *weight;			/* [k] */
+	double *sum;			/* [4 x m] */
+	size_t k;			/* neighbours found by the last knn_score; 0 for a zero vector */
+};
+struct knn_scratch *knn_scratch_new(const struct knn *, struct err *e);
+void knn_scratch_free(struct knn_scratch *);
+
+#define KNN_NO_ROW ((size_t)-1)
+/*
+ * Predict for one vector q [d] of unit length.
+ *   score [m] 0..1       cost [m] USD, NaN = unknown
+ *   skip  a row to leave out (leave-one-out estimates), or KNN_NO_ROW
+ * A zero vector (no known term) gets every model's overall mean. Allocates
+ * nothing. Time O(n d).
+ */
+void knn_score(const struct knn *, const float *q, size_t skip, struct knn_scratch *, float *score,
+	float *cost);
+
+#endif

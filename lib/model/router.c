@@ -1,0 +1,166 @@
+#include "model/router.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "fmt/hash.h"
+
+void
+router_free(struct router *r)
+{
+	if (r == NULL)
+		return;
+	knn_free(r->knn);
+	embed_free(r->embed);
+	map_finish(&r->models);
+	tensorfile_free(r->file);
+	free(r);
+}
+
+struct router_scratch *
+router_scratch_new(const struct router *r, struct err *e)
+{
+	struct router_scratch *s = mem_calloc(1, sizeof *s, e);
+
+	if (s == NULL)
+		return NULL;
+	s->embed = embed_scratch_new(r->embed, e);
+	s->knn = s->embed == NULL ? NULL : knn_scratch_new(r->knn, e);
+	s->vector = mem_aligned(r->knn->d, sizeof *s->vector, e);
+	s->score = mem_aligned(r->knn->m, sizeof *s->score, e);
+	s->cost = mem_aligned(r->knn->m, sizeof *s->cost, e);
+	if (s->knn == NULL || s->vector == NULL || s->score == NULL || s->cost == NULL) {
+		router_scratch_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void
+router_scratch_free(struct router_scratch *s)
+{
+	if (s == NULL)
+		return;
+	if (s->embed != NULL)
+		embed_scratch_free(s->embed);
+	knn_scratch_free(s->knn);
+	free(s->vector);
+	free(s->score);
+	free(s->cost);
+	free(s);
+}
+
+static double
+us(int64_t from, int64_t to)
+{
+	return (double)(to - from) / 1e3;
+}
+
+void
+router_route(const struct router *r, const struct policy *p, struct slice text,
+	struct router_scratch *s, struct policy_choice *out)
+{
+	int64_t t0 = clock_mono_ns(), t1, t2, t3;
+	struct embed_times et;
+
+	embed_text(r->embed, text, s->embed, s->vector);
+	t1 = clock_mono_ns();
+	knn_score(r->knn, s->vector, KNN_NO_ROW, s->knn, s->score, s->cost);
+	t2 = clock_mono_ns();
+	policy_choose(p, r->knn->m, s->score, s->cost, r->knn->score_mean, out);
+	t3 = clock_mono_ns();
+	et = embed_scratch_times(s->embed);
+	s->times = (struct router_times){ et.tokenize_us, us(t0, t1) - et.tokenize_us, us(t1, t2),
+		us(t2, t3), us(t0, t3) };
+	if (s->times.embed < 0)
+		s->times.embed = 0;
+}
+
+#define BATCH 32
+
+struct batch {
+	const struct router *r;
+	const struct policy *p;
+	const struct slice *text;
+	size_t n;
+	size_t *choice;
+	float *score;
+	struct router_scratch **scratch;	/* by worker */
+};
+
+static void
+run_batch(void *arg, size_t part, unsigned worker)
+{
+	struct batch *b = arg;
+	struct router_scratch *s = b->scratch[worker];
+	size_t m = b->r->knn->m, end = (part + 1) * BATCH < b->n ? (part + 1) * BATCH : b->n;
+	struct policy_choice c;
+
+	for (size_t i = part * BATCH; i < end; i++) {
+		router_route(b->r, b->p, b->text[i], s, &c);
+		b->choice[i] = c.model;
+		if (b->score != NULL)
+			memcpy(b->score + i * m, s->score, m * sizeof *s->score);
+	}
+}
+
+int
+router_batch(const struct router *r, const struct policy *p, const struct slice *text, size_t n,
+	size_t *choice, float *score, struct pool *pool, struct err *e)
+{
+	struct batch b = { r, p, text, n, choice, score, NULL };
+	unsigned workers = pool_threads(pool);
+	int status = -1;
+
+	b.scratch = mem_calloc(workers, sizeof *b.scratch, e);
+	if (b.scratch == NULL)
+		return -1;
+	for (unsigned i = 0; i < workers; i++)
+		if ((b.scratch[i] = router_scratch_new(r, e)) == NULL)
+			goto out;
+	pool_run(pool, (n + BATCH - 1) / BATCH, run_batch, &b);
+	status = 0;
+out:
+	for (unsigned i = 0; i < workers; i++)
+		router_scratch_free(b.scratch[i]);
+	free(b.scratch);
+	return status;
+}
+
+void
+router_query_id(const struct router *r, size_t i, char out[17])
+{
+	hex_format(r->query_digest + 8 * i, 8, out);
+}
+
+struct slice
+router_query_text(const struct router *r, size_t i)
+{
+	if (r->text == NULL || i >= r->n_queries)
+		return SLICE_NONE;
+	return (struct slice){ (const char *)r->text + r->text_offset[i],
+		(size_t)(r->text_offset[i + 1] - r->text_offset[i]) };
+}
+
+bool
+router_knows(const struct router *r, const char *query_id)
+{
+	size_t lo = 0, hi = r->n_queries;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		char id[17];
+		int c;
+
+		router_query_id(r, mid, id);
+		c = memcmp(id, query_id, 16);
+		if (c == 0)
+			return true;
+		if (c < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}

@@ -1,0 +1,71 @@
+/*
+ * router - an embedder, a scorer and a policy put together: text in, model out.
+ *
+ * Depends on: embed, model/knn, model/policy.  Threads: a router is immutable
+ * and shared; each thread brings a scratch, so that a decision allocates
+ * nothing.
+ */
+#ifndef LLMR_MODEL_ROUTER_H
+#define LLMR_MODEL_ROUTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "embed/embed.h"
+#include "fmt/safetensors.h"
+#include "model/knn.h"
+#include "model/policy.h"
+
+struct router {
+	struct tensorfile *file;	/* what everything below borrows from; NULL when just fitted */
+	struct embedder *embed;
+	struct knn *knn;
+	struct map models;		/* names by index, ascending */
+	size_t best_single;		/* chosen on the training rows */
+	size_t cheapest;		/* POLICY_NONE when no cost was known */
+	uint64_t seed;			/* of the training run */
+	size_t n_queries;		/* training queries */
+	const uint8_t *query_digest;	/* [n_queries x 8] first bytes of SHA-256, ascending */
+	const uint8_t *text;		/* stored texts end to end, NULL unless kept */
+	const uint64_t *text_offset;	/* [n_queries + 1] */
+};
+
+/* Release all of it, the file too; NULL is fine. */
+void router_free(struct router *);
+
+/* Microseconds of the last decision. */
+struct router_times {
+	double tokenize, embed, score, policy, total;
+};
+
+struct router_scratch {
+	struct embed_scratch *embed;
+	struct knn_scratch *knn;
+	float *vector;			/* [d] of the last text */
+	float *score, *cost;		/* [m] predictions for it; cost USD, NaN = unknown */
+	struct router_times times;
+};
+struct router_scratch *router_scratch_new(const struct router *, struct err *e);
+void router_scratch_free(struct router_scratch *);
+
+/* Decide for one text (any bytes). Scores and costs are left in the scratch. */
+void router_route(const struct router *, const struct policy *, struct slice text,
+	struct router_scratch *, struct policy_choice *);
+
+/*
+ * Choices for n texts in parallel: choice [n]; score [n x m] predictions, may
+ * be NULL. The same for any number of threads.
+ */
+int router_batch(const struct router *, const struct policy *, const struct slice *text, size_t n,
+	size_t *choice, float *score, struct pool *, struct err *e);
+
+/* Training query i as 16 hex digits; the stored text, SLICE_NONE when not kept. */
+void router_query_id(const struct router *, size_t i, char out[17]);
+struct slice router_query_text(const struct router *, size_t i);
+/* Was this query (16 hex digits) trained on? */
+bool router_knows(const struct router *, const char *query_id);
+
+#endif

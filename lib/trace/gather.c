@@ -1,0 +1,204 @@
+#include "trace/gather.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+gather_reset(struct gather *g)
+{
+	arena_reset(&g->arena);
+	g->n_attrs = g->n_events = g->n_links = g->n_spans = 0;
+	g->seen = 0;
+	g->marked = false;
+}
+
+void
+gather_finish(struct gather *g)
+{
+	arena_finish(&g->arena);
+	free(g->attrs);
+	free(g->events);
+	free(g->links);
+	free(g->spans);
+	*g = (struct gather){ 0 };
+}
+
+void
+gather_begin(struct gather *g)
+{
+	g->n_attrs = g->n_events = g->n_links = 0;
+	g->marked = false;
+	g->seen++;
+}
+
+int
+gather_attr(struct gather *g, const struct attr *a, struct err *e)
+{
+	void *p = g->attrs;
+
+	if (mem_grow(&p, &g->attrs_cap, g->n_attrs + 1, sizeof *g->attrs, e) < 0)
+		return -1;
+	g->attrs = p;
+	g->attrs[g->n_attrs++] = *a;
+	return 0;
+}
+
+int
+gather_event(struct gather *g, const struct span_event *x, struct err *e)
+{
+	void *p = g->events;
+
+	if (mem_grow(&p, &g->events_cap, g->n_events + 1, sizeof *g->events, e) < 0)
+		return -1;
+	g->events = p;
+	g->events[g->n_events++] = *x;
+	return 0;
+}
+
+int
+gather_link(struct gather *g, const struct span_link *x, struct err *e)
+{
+	void *p = g->links;
+
+	if (mem_grow(&p, &g->links_cap, g->n_links + 1, sizeof *g->links, e) < 0)
+		return -1;
+	g->links = p;
+	g->links[g->n_links++] = *x;
+	return 0;
+}
+
+/* n elements of size bytes copied to the arena; NULL in *out when n is 0. */
+static int
+settle(struct gather *g, const void *p, size_t n, size_t size, void **out, struct err *e)
+{
+	*out = NULL;
+	if (n == 0)
+		return 0;
+	if ((*out = arena_alloc(&g->arena, n * size, e)) == NULL)
+		return -1;
+	memcpy(*out, p, n * size);
+	return 0;
+}
+
+int
+gather_attrs(struct gather *g, size_t from, struct attrs *out, struct err *e)
+{
+	size_t n = g->n_attrs - from;
+	void *p;
+
+	*out = (struct attrs){ NULL, 0 };
+	if (n == 0)
+		return 0;
+	if (settle(g, g->attrs + from, n, sizeof *g->attrs, &p, e) < 0)
+		return -1;
+	*out = (struct attrs){ p, n };
+	g->n_attrs = from;
+	return 0;
+}
+
+int
+gather_span(struct gather *g, struct span *s, struct err *e)
+{
+	void *p = g->spans, *events, *links;
+
+	if (want_filters(g->want) && !g->marked)
+		return 0;
+	if (settle(g, g->events, g->n_events, sizeof *g->events, &events, e) < 0 ||
+	    settle(g, g->links, g->n_links, sizeof *g->links, &links, e) < 0 ||
+	    mem_grow(&p, &g->spans_cap, g->n_spans + 1, sizeof *g->spans, e) < 0)
+		return -1;
+	g->spans = p;
+	s->events = events;
+	s->n_events = g->n_events;
+	s->links = links;
+	s->n_links = g->n_links;
+	g->spans[g->n_spans++] = *s;
+	return 0;
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int
+gather_id(struct gather *g, struct slice raw, size_t digits, struct slice *out, struct err *e)
+{
+	bool as_is = raw.n == digits;
+	char *p;
+
+	*out = SLICE_NONE;
+	if (raw.n == 0)
+		return 0;
+	for (size_t i = 0; i < raw.n; i++) {
+		if (hex_digit(raw.p[i]) < 0 || raw.n > digits)
+			return err_set(e, ERR_INPUT, "'%.*s' is not an id of at most %zu hex digits",
+				(int)(raw.n < 40 ? raw.n : 40), raw.p, digits);
+		as_is &= raw.p[i] < 'A' || raw.p[i] > 'F';
+	}
+	*out = raw;
+	if (as_is)
+		return 0;
+	if ((p = arena_alloc(&g->arena, digits, e)) == NULL)
+		return -1;
+	memset(p, '0', digits - raw.n);
+	for (size_t i = 0; i < raw.n; i++)
+		p[digits - raw.n + i] = "0123456789abcdef"[hex_digit(raw.p[i])];
+	*out = (struct slice){ p, digits };
+	return 0;
+}
+
+unsigned
+gather_key(struct gather *g, struct slice key)
+{
+	unsigned found = want_find(g->want, key);
+
+	if ((found & WANT_MARKER) != 0)
+		g->marked = true;
+	return found;
+}
+
+int
+gather_text(struct gather *g, const void *p, size_t n, struct slice *out, struct err *e)
+{
+	char *q = arena_dup(&g->arena, p, n, e);
+
+	*out = (struct slice){ q, q == NULL ? 0 : n };
+	return q == NULL ? -1 : 0;
+}
+
+int
+gather_compact(struct gather *g, struct slice raw, struct slice *out, struct err *e)
+{
+	bool in_string = false, spaces = false;
+	char *q;
+
+	*out = raw;
+	for (size_t i = 0; i < raw.n && !spaces; i++)
+		spaces = (unsigned char)raw.p[i] <= ' ';
+	if (!spaces)
+		return 0;
+	if ((q = arena_alloc(&g->arena, raw.n, e)) == NULL)
+		return -1;
+	out->p = q;
+	for (size_t i = 0; i < raw.n; i++) {
+		char c = raw.p[i];
+
+		if (!in_string && (c == ' ' || c == '\n' || c == '\r' || c == '\t'))
+			continue;
+		*q++ = c;
+		if (in_string && c == '\\' && i + 1 < raw.n)
+			*q++ = raw.p[++i];
+		else if (c == '"')
+			in_string = !in_string;
+	}
+	out->n = (size_t)(q - out->p);
+	return 0;
+}
