@@ -42,6 +42,7 @@ CMD_SRC := $(filter-out cmd/gen.c,$(sort $(wildcard cmd/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 
+.SECONDARY:
 .PHONY: all
 all: $(B)/llmr
 
@@ -106,7 +107,15 @@ uninstall:
 
 # ---- set-up and the main job ------------------------------------------------
 
-.PHONY: deps demo help
+.PHONY: deps demo help dist repro
+# The sources of the last commit as a tarball.
+dist:
+	git archive --prefix=llmr-$(VERSION)/ -o $(B)/llmr-$(VERSION).tar.gz HEAD
+# Two builds must give the same bytes.
+repro:
+	@$(MAKE) --no-print-directory B=build/repro1 build/repro1/llmr
+	@$(MAKE) --no-print-directory B=build/repro2 build/repro2/llmr
+	cmp build/repro1/llmr build/repro2/llmr
 deps:
 	@sh share/deps.sh build
 demo: deps

@@ -34,7 +34,17 @@ const char *mat_version(void);
 void mat_mul_nt(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);
 /* C = alpha A B + beta C. A [n x k], B [k x m]. */
 void mat_mul_nn(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);
-/* C = alpha A^T A [k x k] for A [n x k], summed over fixed row blocks in order. */
-int mat_gram(float alpha, struct mat a, struct mat c, struct pool *, struct err *e);
+/*
+ * c [k x k] = alpha A^T A for A [n x k]: fixed row blocks in single precision,
+ * summed in order in double.
+ */
+int mat_gram(float alpha, struct mat a, double *c, struct pool *, struct err *e);
+
+/*
+ * Eigenvalues of a symmetric matrix (LAPACK dsyevd). a [n x n] is read from
+ * its upper triangle and becomes the eigenvectors, one per row; w [n] the
+ * values, ascending. n <= 8192. ERR_INPUT when it does not converge.
+ */
+int mat_eigen(double *a, size_t n, double *w, struct err *e);
 
 #endif

@@ -39,7 +39,9 @@ struct splitter {
 	unsigned depth;
 	unsigned piece_depth;		/* depth inside a piece's own brackets; 0 not known */
 	unsigned span_depth;		/* depth inside a span's own brackets; 0 not known */
-	enum piece_kind doc_kind;
+	enum piece_kind doc_kind;	/* of the container's elements */
+	enum piece_kind seen;		/* of the latest document that told */
+	unsigned seen_depth;
 	bool container_open;		/* the array whose elements are pieces */
 	bool undecided;			/* the root may be a piece itself */
 	bool in_piece, discard, span_open, hit;
@@ -124,13 +126,20 @@ split_free(struct splitter *s)
 enum trace_format
 split_format(const struct splitter *s)
 {
-	if (s->doc_kind == PIECE_JAEGER)
+	if (s->seen == PIECE_JAEGER)
 		return TRACE_JAEGER;
-	if (s->doc_kind == PIECE_UNKNOWN)
+	if (s->seen == PIECE_UNKNOWN)
 		return TRACE_AUTO;
 	if (s->lines)
 		return TRACE_OTLP_JSONL;
-	return s->piece_depth > 3 ? TRACE_OTLP_V3 : TRACE_OTLP_JSON;
+	return s->seen_depth > 3 ? TRACE_OTLP_V3 : TRACE_OTLP_JSON;
+}
+
+void
+split_set_lines(struct splitter *s)
+{
+	s->lines = true;
+	s->line = 1;
 }
 
 static int
@@ -190,6 +199,7 @@ reset_document(struct splitter *s)
 	s->depth = 0;
 	s->in_piece = s->discard = s->span_open = s->undecided = s->container_open = false;
 	s->piece_depth = s->span_depth = 0;
+	s->doc_kind = PIECE_UNKNOWN;
 	s->doc_pieces = 0;
 	s->doc_newline = false;
 	s->js = (struct jscan_state){ 0 };
@@ -348,7 +358,8 @@ find_container(struct splitter *s, size_t i)
 	flush_gap(s, i + 1);
 	s->container_open = true;
 	s->piece_depth = s->depth + 1;
-	s->doc_kind = kind;
+	s->doc_kind = s->seen = kind;
+	s->seen_depth = s->piece_depth;
 	return true;
 }
 
@@ -367,7 +378,8 @@ learn_kind(struct splitter *s, size_t i)
 	if (kind == PIECE_UNKNOWN)
 		return;
 	s->undecided = false;
-	s->doc_kind = kind;
+	s->seen = kind;
+	s->seen_depth = s->piece_depth;
 	set_kind(s, kind);
 }
 
@@ -379,8 +391,7 @@ open_low(struct splitter *s, size_t i)
 		return begin_document(s, i);
 	if (!s->in_piece) {
 		if (s->container_open && s->depth == s->piece_depth)
-			return begin_piece(s, i, s->doc_kind == PIECE_UNKNOWN || s->piece_depth == 2 ?
-				PIECE_UNKNOWN : s->doc_kind);
+			return begin_piece(s, i, s->doc_kind);
 		return STEP_ON;
 	}
 	if (s->undecided && s->c->text[i] == '[' && find_container(s, i))
@@ -401,7 +412,7 @@ note_text(struct splitter *s, const char *what, struct slice text, struct slice 
 	struct err note = ERR_INIT;
 	unsigned long long at = s->lines ? (unsigned long long)s->line : (unsigned long long)s->doc_start;
 
-	err_set(&note, ERR_INPUT, "%s %llu: %s: %.*s%s%.*s", s->lines ? "line" : "document at byte", at,
+	err_set(&note, ERR_UNAVAILABLE, "%s %llu: %s: %.*s%s%.*s", s->lines ? "line" : "document at byte", at,
 		what, (int)(text.n < 200 ? text.n : 200), text.p == NULL ? "" : text.p,
 		id.n > 0 ? ", trace " : "", (int)(id.n < 64 ? id.n : 64), id.p == NULL ? "" : id.p);
 	return add_note(s->c, &note, e);

@@ -66,6 +66,8 @@ struct splitter *split_new(struct stream_in *, const void *head, size_t n, const
  * (everything before it has been handed on).
  */
 int split_next(struct splitter *, struct chunk *, struct err *e);
+/* Before the first call: the input is JSON Lines, whatever it looks like. */
+void split_set_lines(struct splitter *);
 /* OTLP and not Jaeger came, JSON Lines and not a document: what was seen so far. */
 enum trace_format split_format(const struct splitter *);
 void split_free(struct splitter *);
