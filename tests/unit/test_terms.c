@@ -25,7 +25,7 @@ same(const struct terms *a, const struct terms *b)
 		(a->n_chars == 0 || memcmp(a->chars, b->chars, a->n_chars * 8) == 0);
 }
 
-/* Numbers as scikit-learn 1.9's CountVectorizer gives for words of two letters and char_wb 3-5. */
+/* As scikit-learn 1.9's CountVectorizer counts words of two letters and char_wb 3-5, but for Han words. */
 Test(terms, counts)
 {
 	static const struct {
