@@ -1,4 +1,4 @@
-/* An artifact of any bytes: its embedder loads or gives one error; what loads embeds finite numbers. */
+/* The embedder of any artifact loads or gives one error; what loads embeds finite numbers. */
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -25,7 +25,7 @@ same(const struct terms *a, const struct terms *b)
 		(a->n_chars == 0 || memcmp(a->chars, b->chars, a->n_chars * 8) == 0);
 }
 
-/* As scikit-learn 1.9's CountVectorizer counts words of two letters and char_wb 3-5, but for Han words. */
+/* As scikit-learn 1.9's CountVectorizer counts words and char_wb 3-5, but for words of Han. */
 Test(terms, counts)
 {
 	static const struct {
