@@ -328,8 +328,8 @@ read_lines(struct import *m)
 /* Objects of an array, or one after the other, cut from the stream. */
 struct cutter {
 	struct import *m;
-	struct buf b;		/* bytes not yet consumed */
-	size_t at;
+	struct buf b;		/* bytes read; those before from are done with */
+	size_t from, at;
 	bool end, array, closed;
 	uint64_t line;
 };
@@ -344,6 +344,12 @@ more(struct cutter *c, int *r)
 		return true;
 	if (c->end)
 		return false;
+	if (c->from > 0) {
+		memmove(c->b.p, c->b.p + c->from, c->b.len - c->from);
+		c->b.len -= c->from;
+		c->at -= c->from;
+		c->from = 0;
+	}
 	if (!buf_reserve(&c->b, 65536)) {
 		*r = err_nomem(c->m->e);
 		return false;
@@ -364,15 +370,15 @@ malformed(struct cutter *c, const char *why)
 		(unsigned long long)c->line, why);
 }
 
-/* The object that begins at b.p[0]: its length in *n. */
+/* Past the object that begins at from. */
 static int
-object_length(struct cutter *c, size_t *n)
+past_object(struct cutter *c)
 {
 	unsigned depth = 0;
 	bool string = false, escape = false;
 	int r = 0;
 
-	for (c->at = 0; more(c, &r); c->at++) {
+	for (; more(c, &r); c->at++) {
 		char ch = c->b.p[c->at];
 
 		if (ch == '\n')
@@ -386,10 +392,10 @@ object_length(struct cutter *c, size_t *n)
 		} else if (ch == '{' || ch == '[') {
 			depth++;
 		} else if ((ch == '}' || ch == ']') && --depth == 0) {
-			*n = ++c->at;
+			c->at++;
 			return 0;
 		}
-		if (c->at > MAX_ROW)
+		if (c->at - c->from > MAX_ROW)
 			return malformed(c, "an element of more than 64 MiB");
 	}
 	return r < 0 ? -1 : malformed(c, "the file ends inside an element");
@@ -399,10 +405,11 @@ object_length(struct cutter *c, size_t *n)
 static int
 next_object(struct cutter *c, struct slice *out, uint64_t *line)
 {
-	size_t n = 0;
 	int r = 0;
 
-	for (; more(c, &r); c->at++) {
+	*out = SLICE_NONE;
+	*line = c->line;
+	for (c->from = c->at; more(c, &r); c->at++) {
 		char ch = c->b.p[c->at];
 
 		if (ch == '\n')
@@ -424,12 +431,11 @@ next_object(struct cutter *c, struct slice *out, uint64_t *line)
 		return -1;
 	if (c->at >= c->b.len)
 		return c->array ? malformed(c, "the file ends inside the list") : 0;
-	memmove(c->b.p, c->b.p + c->at, c->b.len - c->at);
-	c->b.len -= c->at;
+	c->from = c->at;
 	*line = c->line;
-	if (object_length(c, &n) < 0)
+	if (past_object(c) < 0)
 		return -1;
-	*out = (struct slice){ c->b.p, n };
+	*out = (struct slice){ c->b.p + c->from, c->at - c->from };
 	return 1;
 }
 

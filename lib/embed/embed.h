@@ -25,13 +25,18 @@ struct jsonw;
 /* Times of the last embed_text in a scratch, microseconds. */
 struct embed_times { double tokenize_us, project_us; };
 
+#define EMBED_MIN_DF 2
+#define EMBED_MAX_FEATURES 40000
+#define EMBED_LIMIT_FEATURES ((size_t)4 << 20)
+#define EMBED_MAX_BYTES 4096
+
 /* Hyperparameters; 0 / NULL mean default. Names as in llmr-train(1). */
 struct embed_params {
 	const char *kind;		/* "lsa", "hash" */
 	size_t dim;			/* lsa 256, hash 384 */
-	size_t min_df;			/* lsa: distinct queries that hold a term, at least 2 */
-	size_t max_features;		/* lsa: vocabulary size limit */
-	size_t max_bytes;		/* bytes of a prompt that are read, both ends kept: 4096 */
+	size_t min_df;			/* lsa: distinct queries that hold a term, at least 2, the default */
+	size_t max_features;		/* lsa: vocabulary size limit, EMBED_MAX_FEATURES; highest frequency first */
+	size_t max_bytes;		/* bytes of a prompt that are read, both ends kept: EMBED_MAX_BYTES */
 	uint64_t seed;
 };
 

@@ -3,6 +3,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 void
 jread_init(struct jread *r, const char *p, size_t n)
@@ -118,6 +121,30 @@ is_hex(char c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/* What stands for the byte behind a backslash; 0 when it is no escape (or \\u, which is another matter). */
+static char
+escaped_byte(char c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/':
+		return c;
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return 0;
+	}
+}
+
 /* Past one escape sequence that begins at p (a backslash); NULL when it is bad. */
 static const char *
 past_escape(const char *p, const char *end)
@@ -125,7 +152,7 @@ past_escape(const char *p, const char *end)
 	if (end - p < 2)
 		return NULL;
 	if (p[1] != 'u')
-		return strchr("\"\\/bfnrt", p[1]) != NULL && p[1] != '\0' ? p + 2 : NULL;
+		return escaped_byte(p[1]) != 0 ? p + 2 : NULL;
 	if (end - p < 6)
 		return NULL;
 	for (int i = 2; i < 6; i++)
@@ -134,46 +161,59 @@ past_escape(const char *p, const char *end)
 	return p + 6;
 }
 
-/* Some byte of w is a quote, a backslash, a control or not ASCII (SWAR, exact test done by the caller). */
-static bool
-word_is_plain(uint64_t w)
+/*
+ * First byte in p..end that is a quote, a backslash or a control byte; *high is
+ * set when a byte before it is not ASCII.
+ */
+static inline const char *
+find_special(const char *p, const char *end, bool *high)
 {
-	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
-	uint64_t q = w ^ (ones * '"'), b = w ^ (ones * '\\');
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
+	const __m128i top = _mm_set1_epi8(0x1f);
 
-	return (((q - ones) | (b - ones) | (w - ones * 0x20) | w) & high) == 0;
+	for (; end - p >= 16; p += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
+		unsigned bits = (unsigned)_mm_movemask_epi8(
+			_mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, top), v)));
+		unsigned above = (unsigned)_mm_movemask_epi8(v);
+
+		if (bits != 0) {
+			unsigned n = (unsigned)__builtin_ctz(bits);
+
+			*high |= (above & ((1u << n) - 1)) != 0;
+			return p + n;
+		}
+		*high |= above != 0;
+	}
+#endif
+	for (; p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20; p++)
+		*high |= (unsigned char)*p >= 0x80;
+	return p;
 }
 
 /* Body of a string whose opening quote is consumed. */
 static bool
 string_body(struct jread *r, struct slice *out, bool *escaped)
 {
-	const char *start = r->p, *p = r->p;
+	const char *start = r->p, *p = r->p, *next;
 	bool high = false;
 
 	*escaped = false;
 	for (;;) {
-		uint64_t w;
-
-		while (r->end - p >= 8 && (memcpy(&w, p, 8), word_is_plain(w)))
-			p += 8;
+		p = find_special(p, r->end, &high);
 		if (p == r->end)
 			return fail_at(r, start, "the text ends inside a string");
 		if (*p == '"')
 			break;
 		if ((unsigned char)*p < 0x20)
 			return fail_at(r, p, "a raw control byte stands in a string");
-		if (*p == '\\') {
-			const char *next = past_escape(p, r->end);
-
-			if (next == NULL)
-				return fail_at(r, p, "a bad escape stands in a string");
-			*escaped = true;
-			p = next;
-			continue;
-		}
-		high |= (unsigned char)*p >= 0x80;
-		p++;
+		next = past_escape(p, r->end);
+		if (next == NULL)
+			return fail_at(r, p, "a bad escape stands in a string");
+		*escaped = true;
+		p = next;
 	}
 	out->p = start;
 	out->n = (size_t)(p - start);
@@ -260,30 +300,51 @@ unicode_escape(const char **p, const char *end)
 	return 0x10000 + ((a - 0xd800) << 10) + (b - 0xdc00);
 }
 
+/*
+ * Copy p..end up to the first backslash to q; returns how many bytes. Room for
+ * 15 bytes more than there are is at q.
+ */
+static inline size_t
+copy_plain(char *q, const char *p, const char *end)
+{
+	const char *start = p;
+
+#ifdef __SSE2__
+	for (; end - p >= 16; p += 16, q += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		unsigned bits = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+
+		_mm_storeu_si128((__m128i *)(void *)q, v);
+		if (bits != 0)
+			return (size_t)(p - start) + (size_t)__builtin_ctz(bits);
+	}
+#endif
+	while (p < end && *p != '\\')
+		*q++ = *p++;
+	return (size_t)(p - start);
+}
+
 bool
 jread_unescape(struct slice raw, struct arena *a, struct slice *out)
 {
-	static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
 	const char *p = raw.p, *end = raw.p + raw.n;
 	/* Decoding never grows: 6 bytes of \uXXXX give at most 3. */
-	char *q = arena_alloc(a, raw.n + 1, NULL), *start = q;
+	char *q = arena_alloc(a, raw.n + 16, NULL), *start = q;
 
 	if (q == NULL)
 		return false;
 	while (p < end) {
-		const char *bs = memchr(p, '\\', (size_t)(end - p));
-		size_t n = (size_t)((bs == NULL ? end : bs) - p);
+		size_t n = copy_plain(q, p, end);
 
-		memcpy(q, p, n);
 		q += n;
 		p += n;
-		if (bs == NULL)
+		if (p == end)
 			break;
 		if (p[1] == 'u') {
 			q += utf8_put(unicode_escape(&p, end), q);
 			continue;
 		}
-		*q++ = to[strchr(from, p[1]) - from];
+		*q++ = escaped_byte(p[1]);
 		p += 2;
 	}
 	*q = '\0';

@@ -9,21 +9,25 @@
 #include <immintrin.h>
 #endif
 
+/* Bytes of a text that are looked at. The last, plus the quote before it, is within JSCAN_AHEAD. */
+#define PLACE_1 3
+#define PLACE_2 7
+
 void
 jscan_mark(struct jscan_marks *m, unsigned i, const char *text, size_t n)
 {
+	static const size_t places[JSCAN_PLACES] = { 0, PLACE_1, PLACE_2 };
 	uint8_t bit = (uint8_t)(1u << (i % 8));
 
-	for (size_t k = 0; k < 2; k++) {
-		uint8_t *low = k == 0 ? m->first_low : m->second_low;
-		uint8_t *high = k == 0 ? m->first_high : m->second_high;
-		unsigned char c = k < n ? (unsigned char)text[k] : 0;
+	for (size_t k = 0; k < JSCAN_PLACES; k++) {
+		bool any = places[k] >= n;
+		unsigned char c = any ? 0 : (unsigned char)text[places[k]];
 
 		for (unsigned v = 0; v < 16; v++) {
-			if (k >= n || v == (c & 15u))
-				low[v] |= bit;
-			if (k >= n || v == c >> 4)
-				high[v] |= bit;
+			if (any || v == (c & 15u))
+				m->low[k][v] |= bit;
+			if (any || v == c >> 4)
+				m->high[k][v] |= bit;
 		}
 	}
 }
@@ -109,6 +113,16 @@ put_block(struct jscan_masks *out, size_t b, struct jscan_state *st, const char 
 	out->high |= (uint64_t)r->high << b;
 }
 
+static inline bool
+may_mark(const struct jscan_marks *m, const char *p)
+{
+	unsigned char a = (unsigned char)p[0], b = (unsigned char)p[PLACE_1];
+	unsigned char c = (unsigned char)p[PLACE_2];
+
+	return (m->low[0][a & 15] & m->high[0][a >> 4] & m->low[1][b & 15] & m->high[1][b >> 4] &
+		m->low[2][c & 15] & m->high[2][c >> 4]) != 0;
+}
+
 static void
 run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
 	struct jscan_masks *out)
@@ -118,8 +132,7 @@ run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_
 		uint64_t escaped;
 
 		for (unsigned i = 0; i < JSCAN_BLOCK; i++) {
-			unsigned char c = (unsigned char)p[i], d = (unsigned char)p[i + 1];
-			unsigned char f = (unsigned char)p[i + 2];
+			unsigned char c = (unsigned char)p[i];
 			uint64_t bit = (uint64_t)1 << i;
 
 			r.quote |= c == '"' ? bit : 0;
@@ -130,9 +143,8 @@ run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_
 			r.high |= c >= 0x80;
 			if (m == NULL)
 				continue;
-			r.u |= d == 'u' ? bit : 0;
-			r.mark |= (m->first_low[d & 15] & m->first_high[d >> 4] & m->second_low[f & 15] &
-				m->second_high[f >> 4]) != 0 ? bit : 0;
+			r.u |= p[i + 1] == 'u' ? bit : 0;
+			r.mark |= c == '"' && may_mark(m, p + i + 1) ? bit : 0;
 		}
 		escaped = find_escaped(r.backslash, &st->escaped);
 		put_block(out, b, st, p, &r, escaped, prefix_xor(r.quote & ~escaped));
@@ -190,15 +202,15 @@ load2(const char *p)
 	return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
 
-AVX2 static inline uint64_t
-marks2(const char *p, __m256i next_a, __m256i next_b, const struct jscan_marks *m)
+/* Where a marked string's content may begin, as bits of the quote before it; 32 bytes. */
+AVX2 static inline __m256i
+marks2(const char *p, const struct jscan_marks *m)
 {
-	__m256i l1 = table2(m->first_low), h1 = table2(m->first_high);
-	__m256i l2 = table2(m->second_low), h2 = table2(m->second_high);
-	__m256i a = _mm256_and_si256(groups2(next_a, l1, h1), groups2(load2(p + 2), l2, h2));
-	__m256i b = _mm256_and_si256(groups2(next_b, l1, h1), groups2(load2(p + 34), l2, h2));
+	__m256i a = groups2(load2(p + 1), table2(m->low[0]), table2(m->high[0]));
+	__m256i b = groups2(load2(p + 1 + PLACE_1), table2(m->low[1]), table2(m->high[1]));
+	__m256i c = groups2(load2(p + 1 + PLACE_2), table2(m->low[2]), table2(m->high[2]));
 
-	return ~equal2(a, b, 0);
+	return _mm256_and_si256(_mm256_and_si256(a, b), c);
 }
 
 AVX2 static void
@@ -221,10 +233,8 @@ run_avx2(const char *p, size_t n, const struct jscan_marks *m, struct jscan_stat
 		r.newline = r.below20 == 0 ? 0 : equal2(a, b, '\n');
 		r.high = _mm256_movemask_epi8(_mm256_or_si256(a, b)) != 0;
 		if (m != NULL) {
-			__m256i na = load2(p + 1), nb = load2(p + 33);
-
-			r.mark = marks2(p, na, nb, m);
-			r.u = r.backslash == 0 ? 0 : equal2(na, nb, 'u');
+			r.mark = ~equal2(marks2(p, m), marks2(p + 32, m), 0);
+			r.u = r.backslash == 0 ? 0 : equal2(load2(p + 1), load2(p + 33), 'u');
 		}
 		escaped = find_escaped(r.backslash, &st->escaped);
 		put_block(out, i, st, p, &r, escaped, prefix_xor_clmul(r.quote & ~escaped));
@@ -258,8 +268,8 @@ run_avx512(const char *p, size_t n, const struct jscan_marks *m, struct jscan_st
 {
 	static const struct jscan_marks none;
 	const struct jscan_marks *t = m != NULL ? m : &none;
-	__m512i l1 = table5(t->first_low), h1 = table5(t->first_high);
-	__m512i l2 = table5(t->second_low), h2 = table5(t->second_high);
+	__m512i l0 = table5(t->low[0]), h0 = table5(t->high[0]), l1 = table5(t->low[1]);
+	__m512i h1 = table5(t->high[1]), l2 = table5(t->low[2]), h2 = table5(t->high[2]);
 
 	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
 		__m512i v = _mm512_loadu_si512(p), next = _mm512_loadu_si512(p + 1);
@@ -274,8 +284,9 @@ run_avx512(const char *p, size_t n, const struct jscan_marks *m, struct jscan_st
 		r.newline = r.below20 == 0 ? 0 : equal5(v, '\n');
 		r.high = _mm512_movepi8_mask(v) != 0;
 		if (m != NULL) {
-			r.mark = _mm512_test_epi8_mask(groups5(next, l1, h1),
-				groups5(_mm512_loadu_si512(p + 2), l2, h2));
+			r.mark = _mm512_test_epi8_mask(_mm512_and_si512(groups5(next, l0, h0),
+				groups5(_mm512_loadu_si512(p + 1 + PLACE_1), l1, h1)),
+				groups5(_mm512_loadu_si512(p + 1 + PLACE_2), l2, h2));
 			r.u = r.backslash == 0 ? 0 : equal5(next, 'u');
 		}
 		escaped = find_escaped(r.backslash, &st->escaped);
@@ -353,17 +364,37 @@ jscan_special(const char *p, const char *end)
 	return p;
 }
 
+/* Bytes from p on that are ASCII for sure: a multiple of 8, perhaps fewer than there are. */
+static size_t
+ascii_run(const char *p, size_t n)
+{
+	size_t i = 0;
+	uint64_t w;
+
+#ifdef HAVE_X86
+	for (; n - i >= 64; i += 64) {
+		const __m128i *v = (const __m128i *)(const void *)(p + i);
+		__m128i a = _mm_or_si128(_mm_loadu_si128(v), _mm_loadu_si128(v + 1));
+		__m128i b = _mm_or_si128(_mm_loadu_si128(v + 2), _mm_loadu_si128(v + 3));
+
+		if (_mm_movemask_epi8(_mm_or_si128(a, b)) != 0)
+			break;
+	}
+#endif
+	while (n - i >= 8 && (memcpy(&w, p + i, 8), (w & 0x8080808080808080u) == 0))
+		i += 8;
+	return i;
+}
+
 size_t
 jscan_utf8(const char *p, size_t n)
 {
 	size_t i = 0;
 
 	while (i < n) {
-		uint64_t w;
 		size_t run, bad;
 
-		while (n - i >= 8 && (memcpy(&w, p + i, 8), (w & 0x8080808080808080u) == 0))
-			i += 8;
+		i += ascii_run(p + i, n - i);
 		while (i < n && (unsigned char)p[i] < 0x80)
 			i++;
 		for (run = i; run < n && (unsigned char)p[run] >= 0x80; run++)

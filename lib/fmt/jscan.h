@@ -5,8 +5,9 @@
  * run of backslashes escapes), and from them which brackets are structure. The
  * outcome is bitmaps, bit i for byte i of a block, after Langdale & Lemire
  * 2019, "Parsing gigabytes of JSON per second", doi:10.1007/s00778-019-00578-5.
- * Besides it marks the strings whose first two bytes may begin one of a set of
- * texts (nibble tables), so that a caller finds those without a second pass.
+ * Besides it marks the strings that may begin with one of a set of texts, by
+ * their bytes 0, 3 and 7 (nibble tables), so that a caller finds those without a
+ * second pass.
  * The portable form is the reference; the others give the same bits.
  * Depends on: base/str.  Threads: pure; a state belongs to one thread.
  */
@@ -30,12 +31,13 @@ struct jscan_state {
 };
 
 /*
- * Sets of byte pairs as nibble tables, 8 groups: byte b may be the first of a
- * text of group g when bit g is set in both first_low[b & 15] and
- * first_high[b >> 4]; likewise the second. A superset of what was added.
+ * Sets of bytes at three places as nibble tables, 8 groups: byte b may stand at
+ * place k of a text of group g when bit g is set in both low[k][b & 15] and
+ * high[k][b >> 4]. A superset of what was added.
  */
+#define JSCAN_PLACES 3
 struct jscan_marks {
-	uint8_t first_low[16], first_high[16], second_low[16], second_high[16];
+	uint8_t low[JSCAN_PLACES][16], high[JSCAN_PLACES][16];
 };
 
 struct jscan_masks {
@@ -51,7 +53,11 @@ enum jscan_level jscan_best(void);
 bool jscan_can(enum jscan_level);
 const char *jscan_name(enum jscan_level);
 
-/* Add the text (n bytes, as it stands in JSON without escapes) to group i % 8. n == 0 marks every string. */
+/*
+ * Add a text that strings may begin with (n bytes as they stand in JSON,
+ * without escapes; with its closing quote when it is the whole string) to group
+ * i % 8. n == 0 marks every string.
+ */
 void jscan_mark(struct jscan_marks *, unsigned i, const char *text, size_t n);
 
 /*

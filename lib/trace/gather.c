@@ -116,41 +116,42 @@ gather_span(struct gather *g, struct span *s, struct err *e)
 	return 0;
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
+/* 0: not a hex digit; 0x20 is set for an upper-case one. */
+static const unsigned char hex_digits[256] = {
+	['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1, ['6'] = 1, ['7'] = 1,
+	['8'] = 1, ['9'] = 1, ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1,
+	['A'] = 0x20, ['B'] = 0x20, ['C'] = 0x20, ['D'] = 0x20, ['E'] = 0x20, ['F'] = 0x20,
+};
 
 int
 gather_id(struct gather *g, struct slice raw, size_t digits, struct slice *out, struct err *e)
 {
-	bool as_is = raw.n == digits;
+	unsigned upper = 0, wrong = raw.n > digits;
 	char *p;
 
 	*out = SLICE_NONE;
 	if (raw.n == 0)
 		return 0;
-	for (size_t i = 0; i < raw.n; i++) {
-		if (hex_digit(raw.p[i]) < 0 || raw.n > digits)
-			return err_set(e, ERR_INPUT, "'%.*s' is not an id of at most %zu hex digits",
-				(int)(raw.n < 40 ? raw.n : 40), raw.p, digits);
-		as_is &= raw.p[i] < 'A' || raw.p[i] > 'F';
+	for (size_t i = 0; i < raw.n && wrong == 0; i++) {
+		unsigned v = hex_digits[(unsigned char)raw.p[i]];
+
+		wrong |= v == 0;
+		upper |= v & 0x20;
 	}
+	if (wrong != 0)
+		return err_set(e, ERR_INPUT, "'%.*s' is not an id of at most %zu hex digits",
+			(int)(raw.n < 40 ? raw.n : 40), raw.p, digits);
 	*out = raw;
-	if (as_is)
+	if (upper == 0 && raw.n == digits)
 		return 0;
 	if ((p = arena_alloc(&g->arena, digits, e)) == NULL)
 		return -1;
 	memset(p, '0', digits - raw.n);
-	for (size_t i = 0; i < raw.n; i++)
-		p[digits - raw.n + i] = "0123456789abcdef"[hex_digit(raw.p[i])];
+	for (size_t i = 0; i < raw.n; i++) {
+		char c = raw.p[i];
+
+		p[digits - raw.n + i] = c >= 'A' && c <= 'F' ? (char)(c | 0x20) : c;
+	}
 	*out = (struct slice){ p, digits };
 	return 0;
 }

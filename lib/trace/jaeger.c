@@ -63,12 +63,12 @@ typed(struct slice text, struct slice type, bool is_string, struct attr *out)
 
 	out->type = ATTR_STRING;
 	out->text = text;
-	if ((slice_is(type, "int64") || (type.p == NULL && !is_string)) && slice_int(text, &i)) {
+	if ((WALK_KEY(type, "int64") || (type.p == NULL && !is_string)) && slice_int(text, &i)) {
 		out->type = ATTR_INT;
 		out->i = i;
-	} else if ((slice_is(type, "float64") || !is_string) && slice_double(text, &out->d))
+	} else if ((WALK_KEY(type, "float64") || !is_string) && slice_double(text, &out->d))
 		out->type = ATTR_DOUBLE;
-	else if (slice_is(type, "bool") && (slice_is(text, "true") || slice_is(text, "false"))) {
+	else if (WALK_KEY(type, "bool") && (slice_is(text, "true") || slice_is(text, "false"))) {
 		out->type = ATTR_BOOL;
 		out->i = slice_is(text, "true");
 	}
@@ -114,12 +114,12 @@ finish_tag(struct gather *g, const struct pending *v, struct slice type, struct 
 {
 	switch (v->kind) {
 	case JREAD_STRING:
-		if (slice_is(type, "binary"))
+		if (WALK_KEY(type, "binary"))
 			return bytes_value(g, v->text, out, e);
 		typed(v->text, type, true, out);
 		break;
 	case JREAD_NUMBER:
-		typed(v->text, slice_is(type, "float64") ? type : SLICE_NONE, false, out);
+		typed(v->text, WALK_KEY(type, "float64") ? type : SLICE_NONE, false, out);
 		break;
 	case JREAD_TRUE:
 	case JREAD_FALSE:
@@ -152,11 +152,11 @@ slow_tag(struct trace *t, const char *p, const char *end, struct attr *out, stru
 	jread_init(&r, p, (size_t)(end - p));
 	if (jread_object(&r))
 		while (jread_member(&r, &member)) {
-			if (slice_is(member, "key"))
+			if (WALK_KEY(member, "key"))
 				(void)jread_string(&r, a, &out->key);
-			else if (slice_is(member, "type") && jread_peek(&r) == JREAD_STRING)
+			else if (WALK_KEY(member, "type") && jread_peek(&r) == JREAD_STRING)
 				(void)jread_string(&r, a, &type);
-			else if (slice_is(member, "value"))
+			else if (WALK_KEY(member, "value"))
 				(void)read_pending(&r, a, &v);
 			else
 				(void)jread_skip(&r);
@@ -275,7 +275,7 @@ one_tag(struct trace *t, const char *p, const char *end, bool leaf, enum use use
 			return -1;
 		found = use == USE_PROCESS ? want_find(t->g->want, a.key) : gather_key(t->g, a.key);
 	}
-	if (use == USE_EVENT && slice_is(a.key, "event") && a.type == ATTR_STRING) {
+	if (use == USE_EVENT && WALK_KEY(a.key, "event") && a.type == ATTR_STRING) {
 		*event = a.text;
 		return 0;
 	}
@@ -349,9 +349,9 @@ read_log(struct trace *t, struct err *e)
 	if (!walk_object(w))
 		return walk_fail(w, e);
 	while (walk_member(w, &key)) {
-		if (slice_is(key, "timestamp"))
+		if (WALK_KEY(key, "timestamp"))
 			(void)read_us(&w->r, &ev.time_ns);
-		else if (slice_is(key, "fields") && jread_peek(&w->r) == JREAD_ARRAY)
+		else if (WALK_KEY(key, "fields") && jread_peek(&w->r) == JREAD_ARRAY)
 			(void)walk_jump(w, &fields);
 		else
 			(void)walk_skip(w);
@@ -390,8 +390,8 @@ read_reference(struct trace *t, struct span *s, struct err *e)
 	if (!walk_object(w))
 		return walk_fail(w, e);
 	while (walk_member(w, &key)) {
-		struct slice *to = slice_is(key, "refType") ? &type : slice_is(key, "traceID") ? &trace :
-			slice_is(key, "spanID") ? &span : NULL;
+		struct slice *to = WALK_KEY(key, "refType") ? &type : WALK_KEY(key, "traceID") ? &trace :
+			WALK_KEY(key, "spanID") ? &span : NULL;
 
 		if (to != NULL && jread_peek(&w->r) == JREAD_STRING)
 			(void)jread_string(&w->r, a, to);
@@ -403,7 +403,7 @@ read_reference(struct trace *t, struct span *s, struct err *e)
 	if (gather_id(t->g, trace, 32, &link.trace_id, e) < 0 ||
 	    gather_id(t->g, span, 16, &link.span_id, e) < 0)
 		return -1;
-	if (slice_is(type, "CHILD_OF") && s->parent_id.n == 0 &&
+	if (WALK_KEY(type, "CHILD_OF") && s->parent_id.n == 0 &&
 	    (trace.n == 0 || slice_eq(link.trace_id, s->trace_id))) {
 		s->parent_id = link.span_id;
 		return 0;
@@ -434,9 +434,9 @@ struct raw_span {
 static struct slice *
 text_member(struct raw_span *s, struct slice key)
 {
-	return slice_is(key, "traceID") ? &s->trace : slice_is(key, "spanID") ? &s->span :
-		slice_is(key, "parentSpanID") ? &s->parent : slice_is(key, "operationName") ? &s->name :
-		slice_is(key, "processID") ? &s->process : NULL;
+	return WALK_KEY(key, "traceID") ? &s->trace : WALK_KEY(key, "spanID") ? &s->span :
+		WALK_KEY(key, "parentSpanID") ? &s->parent : WALK_KEY(key, "operationName") ? &s->name :
+		WALK_KEY(key, "processID") ? &s->process : NULL;
 }
 
 static int
@@ -453,15 +453,15 @@ read_members(struct trace *t, struct raw_span *s, struct err *e)
 
 		if (text != NULL)
 			(void)jread_string(&w->r, &t->g->arena, text);
-		else if (slice_is(key, "startTime"))
+		else if (WALK_KEY(key, "startTime"))
 			(void)read_us(&w->r, &s->start_ns);
-		else if (slice_is(key, "duration"))
+		else if (WALK_KEY(key, "duration"))
 			(void)read_us(&w->r, &s->duration_ns);
-		else if (slice_is(key, "tags") && type == JREAD_ARRAY)
+		else if (WALK_KEY(key, "tags") && type == JREAD_ARRAY)
 			(void)walk_jump(w, &s->tags);
-		else if (slice_is(key, "logs") && type == JREAD_ARRAY)
+		else if (WALK_KEY(key, "logs") && type == JREAD_ARRAY)
 			(void)walk_jump(w, &s->logs);
-		else if (slice_is(key, "references") && type == JREAD_ARRAY)
+		else if (WALK_KEY(key, "references") && type == JREAD_ARRAY)
 			(void)walk_jump(w, &s->references);
 		else
 			(void)walk_skip(w);
@@ -554,9 +554,9 @@ read_process(struct trace *t, struct process *out, struct err *e)
 	while (walk_member(w, &key)) {
 		enum jread_type type = jread_peek(&w->r);
 
-		if (slice_is(key, "serviceName") && type == JREAD_STRING)
+		if (WALK_KEY(key, "serviceName") && type == JREAD_STRING)
 			(void)jread_string(&w->r, &t->g->arena, &service);
-		else if (slice_is(key, "tags") && type == JREAD_ARRAY)
+		else if (WALK_KEY(key, "tags") && type == JREAD_ARRAY)
 			(void)walk_jump(w, &tags);
 		else
 			(void)walk_skip(w);
@@ -613,11 +613,11 @@ jaeger_decode(struct gather *g, const struct chunk *c, const struct piece *x, st
 	while (walk_member(w, &key)) {
 		enum jread_type type = jread_peek(&w->r);
 
-		if (slice_is(key, "traceID") && type == JREAD_STRING)
+		if (WALK_KEY(key, "traceID") && type == JREAD_STRING)
 			(void)jread_string(&w->r, &g->arena, &t.id);
-		else if (slice_is(key, "spans") && type == JREAD_ARRAY)
+		else if (WALK_KEY(key, "spans") && type == JREAD_ARRAY)
 			(void)walk_jump(w, &spans);
-		else if (slice_is(key, "processes") && type == JREAD_OBJECT)
+		else if (WALK_KEY(key, "processes") && type == JREAD_OBJECT)
 			(void)walk_jump(w, &processes);
 		else
 			(void)walk_skip(w);

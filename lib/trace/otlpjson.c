@@ -17,11 +17,7 @@ struct doc {
 	struct scope scope;
 };
 
-static bool
-either(struct slice key, const char *camel, const char *snake)
-{
-	return slice_is(key, camel) || slice_is(key, snake);
-}
+#define EITHER(key, camel, snake) (WALK_KEY(key, camel) || WALK_KEY(key, snake))
 
 /* A number, or a string that holds one. */
 static bool
@@ -115,15 +111,15 @@ read_value(struct gather *g, struct jread *r, struct attr *out)
 	jread_object(&again);
 	while (jread_member(&again, &member)) {
 		simple = true;
-		if (either(member, "stringValue", "string_value") &&
+		if (EITHER(member, "stringValue", "string_value") &&
 		    jread_peek(&again) == JREAD_STRING) {
 			out->type = ATTR_STRING;
 			(void)jread_string(&again, &g->arena, &out->text);
-		} else if (either(member, "intValue", "int_value"))
+		} else if (EITHER(member, "intValue", "int_value"))
 			(void)read_int_value(&again, out);
-		else if (either(member, "doubleValue", "double_value"))
+		else if (EITHER(member, "doubleValue", "double_value"))
 			(void)read_double_value(&again, out);
-		else if (either(member, "boolValue", "bool_value")) {
+		else if (EITHER(member, "boolValue", "bool_value")) {
 			out->type = ATTR_BOOL;
 			(void)jread_bool(&again, &b);
 			out->i = b;
@@ -154,9 +150,9 @@ slow_attr(struct doc *d, const char *p, const char *end, struct attr *out, struc
 	jread_init(&r, p, (size_t)(end - p));
 	if (jread_object(&r))
 		while (jread_member(&r, &member)) {
-			if (slice_is(member, "key"))
+			if (WALK_KEY(member, "key"))
 				(void)jread_string(&r, &d->g->arena, &out->key);
-			else if (slice_is(member, "value") && jread_peek(&r) == JREAD_OBJECT)
+			else if (WALK_KEY(member, "value") && jread_peek(&r) == JREAD_OBJECT)
 				(void)read_value(d->g, &r, out);
 			else
 				(void)jread_skip(&r);
@@ -250,7 +246,8 @@ read_attrs(struct doc *d, struct place at, bool resource, struct attrs *out, str
 			found = gather_key(d->g, a.key);
 		}
 		k = close + 1;
-		if (r == 0)
+		/* Jaeger's own remarks (as an attribute in its v3 answers) are none of the span's. */
+		if (r == 0 || (WANT_ROLE(found) == ROLE_FORMAT && WALK_KEY(a.key, "@jaeger@warnings")))
 			continue;
 		if (((found & WANT_KEY) != 0 || (resource && WANT_ROLE(found) == ROLE_SERVICE)) &&
 		    gather_attr(d->g, &a, e) < 0)
@@ -291,11 +288,11 @@ read_event(struct doc *d, struct err *e)
 	if (!walk_object(w))
 		return walk_fail(w, e);
 	while (walk_member(w, &key)) {
-		if (slice_is(key, "name"))
+		if (WALK_KEY(key, "name"))
 			take_text(d, &ev.name);
-		else if (either(key, "timeUnixNano", "time_unix_nano"))
+		else if (EITHER(key, "timeUnixNano", "time_unix_nano"))
 			(void)read_time(&w->r, &ev.time_ns);
-		else if (slice_is(key, "attributes"))
+		else if (WALK_KEY(key, "attributes"))
 			take_list(d, &attrs);
 		else
 			(void)walk_skip(w);
@@ -319,11 +316,11 @@ read_link(struct doc *d, struct err *e)
 	if (!walk_object(w))
 		return walk_fail(w, e);
 	while (walk_member(w, &key)) {
-		if (either(key, "traceId", "trace_id"))
+		if (EITHER(key, "traceId", "trace_id"))
 			take_text(d, &trace);
-		else if (either(key, "spanId", "span_id"))
+		else if (EITHER(key, "spanId", "span_id"))
 			take_text(d, &span);
-		else if (slice_is(key, "attributes"))
+		else if (WALK_KEY(key, "attributes"))
 			take_list(d, &attrs);
 		else
 			(void)walk_skip(w);
@@ -389,9 +386,9 @@ read_status(struct doc *d, struct span *s)
 	if (!walk_object(&d->w))
 		return;
 	while (walk_member(&d->w, &key)) {
-		if (slice_is(key, "message"))
+		if (WALK_KEY(key, "message"))
 			take_text(d, &s->status_message);
-		else if (slice_is(key, "code")) {
+		else if (WALK_KEY(key, "code")) {
 			(void)read_enum(&d->w.r, "STATUS_CODE_", names, 3, &code);
 			s->status = (enum span_status)code;
 		} else
@@ -415,27 +412,27 @@ read_members(struct doc *d, struct raw_span *raw, struct span *s, struct err *e)
 	if (!walk_object(w))
 		return walk_fail(w, e);
 	while (walk_member(w, &key)) {
-		if (either(key, "traceId", "trace_id"))
+		if (EITHER(key, "traceId", "trace_id"))
 			take_text(d, &raw->trace);
-		else if (either(key, "spanId", "span_id"))
+		else if (EITHER(key, "spanId", "span_id"))
 			take_text(d, &raw->span);
-		else if (either(key, "parentSpanId", "parent_span_id"))
+		else if (EITHER(key, "parentSpanId", "parent_span_id"))
 			take_text(d, &raw->parent);
-		else if (slice_is(key, "name"))
+		else if (WALK_KEY(key, "name"))
 			take_text(d, &s->name);
-		else if (slice_is(key, "kind"))
+		else if (WALK_KEY(key, "kind"))
 			(void)read_enum(&w->r, "SPAN_KIND_", kinds, 6, &s->kind);
-		else if (either(key, "startTimeUnixNano", "start_time_unix_nano"))
+		else if (EITHER(key, "startTimeUnixNano", "start_time_unix_nano"))
 			(void)read_time(&w->r, &s->start_ns);
-		else if (either(key, "endTimeUnixNano", "end_time_unix_nano"))
+		else if (EITHER(key, "endTimeUnixNano", "end_time_unix_nano"))
 			(void)read_time(&w->r, &s->end_ns);
-		else if (slice_is(key, "attributes"))
+		else if (WALK_KEY(key, "attributes"))
 			take_list(d, &raw->attrs);
-		else if (slice_is(key, "events"))
+		else if (WALK_KEY(key, "events"))
 			take_list(d, &raw->events);
-		else if (slice_is(key, "links"))
+		else if (WALK_KEY(key, "links"))
 			take_list(d, &raw->links);
-		else if (slice_is(key, "status"))
+		else if (WALK_KEY(key, "status"))
 			read_status(d, s);
 		else
 			(void)walk_skip(w);
@@ -503,9 +500,9 @@ read_scope(struct doc *d, struct place at, struct err *e)
 	walk_to(w, at);
 	if (walk_object(w))
 		while (walk_member(w, &key)) {
-			if (slice_is(key, "name"))
+			if (WALK_KEY(key, "name"))
 				take_text(d, &d->scope.name);
-			else if (slice_is(key, "version"))
+			else if (WALK_KEY(key, "version"))
 				take_text(d, &d->scope.version);
 			else
 				(void)walk_skip(w);
@@ -526,10 +523,10 @@ read_scope_spans(struct doc *d, struct err *e)
 	if (!walk_object(w))
 		return walk_fail(w, e);
 	while (walk_member(w, &key)) {
-		if ((slice_is(key, "scope") || slice_is(key, "instrumentationLibrary")) &&
+		if ((WALK_KEY(key, "scope") || WALK_KEY(key, "instrumentationLibrary")) &&
 		    jread_peek(&w->r) == JREAD_OBJECT)
 			(void)walk_jump(w, &scope);
-		else if (slice_is(key, "spans"))
+		else if (WALK_KEY(key, "spans"))
 			take_list(d, &spans);
 		else
 			(void)walk_skip(w);
@@ -558,7 +555,7 @@ read_resource(struct doc *d, struct place at, struct err *e)
 	walk_to(w, at);
 	if (walk_object(w))
 		while (walk_member(w, &key)) {
-			if (slice_is(key, "attributes"))
+			if (WALK_KEY(key, "attributes"))
 				take_list(d, &attrs);
 			else
 				(void)walk_skip(w);
@@ -580,10 +577,10 @@ otlpjson_decode(struct gather *g, const struct chunk *c, const struct piece *x, 
 	if (!walk_object(w))
 		return walk_fail(w, e);
 	while (walk_member(w, &key)) {
-		if (slice_is(key, "resource") && jread_peek(&w->r) == JREAD_OBJECT)
+		if (WALK_KEY(key, "resource") && jread_peek(&w->r) == JREAD_OBJECT)
 			(void)walk_jump(w, &resource);
-		else if (either(key, "scopeSpans", "scope_spans") ||
-		    either(key, "instrumentationLibrarySpans", "instrumentation_library_spans"))
+		else if (EITHER(key, "scopeSpans", "scope_spans") ||
+		    EITHER(key, "instrumentationLibrarySpans", "instrumentation_library_spans"))
 			take_list(&d, &scopes);
 		else
 			(void)walk_skip(w);

@@ -412,7 +412,7 @@ note_text(struct splitter *s, const char *what, struct slice text, struct slice 
 	struct err note = ERR_INIT;
 	unsigned long long at = s->lines ? (unsigned long long)s->line : (unsigned long long)s->doc_start;
 
-	err_set(&note, ERR_INPUT, "%s %llu: %s: %.*s%s%.*s", s->lines ? "line" : "document at byte", at,
+	err_set(&note, ERR_UNAVAILABLE, "%s %llu: %s: %.*s%s%.*s", s->lines ? "line" : "document at byte", at,
 		what, (int)(text.n < 200 ? text.n : 200), text.p == NULL ? "" : text.p,
 		id.n > 0 ? ", trace " : "", (int)(id.n < 64 ? id.n : 64), id.p == NULL ? "" : id.p);
 	return add_note(s->c, &note, e);

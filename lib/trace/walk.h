@@ -11,10 +11,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "fmt/jread.h"
 #include "trace/split.h"
+
+/* A key is this literal: the length known at compile time makes it one or two comparisons. */
+#define WALK_KEY(key, literal) \
+	((key).n == sizeof(literal) - 1 && memcmp((key).p, (literal), sizeof(literal) - 1) == 0)
 
 struct walk {
 	const char *text;		/* of the chunk */

@@ -15,11 +15,20 @@ struct entry {
 	int next;		/* in its chain, -1 the last */
 };
 
+/* A marker as it stands in JSON, with its closing quote unless it is a prefix. */
+struct marker {
+	uint64_t word, mask;	/* its first 8 bytes, and which of them count */
+	char *text;
+	size_t n;
+	int next;
+};
+
 struct want {
 	struct entry *entries;
 	size_t n, cap;
 	int exact[SLOTS], prefix[SLOTS], marker[SLOTS];
-	int *marker_next;	/* [n] chains of markers by first byte */
+	struct marker *markers;	/* [n_markers] in chains by first byte */
+	size_t n_markers;
 	bool all_keys, filters;
 	struct jscan_marks marks;
 };
@@ -80,6 +89,7 @@ add_roles(struct want *w, struct err *e)
 		{ "otel.library.name", ROLE_SCOPE_NAME },
 		{ "otel.library.version", ROLE_SCOPE_VERSION },
 		{ "internal.span.format", ROLE_FORMAT },
+		{ "@jaeger@warnings", ROLE_FORMAT },
 		{ "service.name", ROLE_SERVICE },
 	};
 
@@ -89,13 +99,33 @@ add_roles(struct want *w, struct err *e)
 	return 0;
 }
 
+static int
+add_marker(struct want *w, const struct entry *x, struct err *e)
+{
+	struct marker *m = &w->markers[w->n_markers];
+	unsigned first = x->text.n == 0 ? '"' : (unsigned char)x->text.p[0];
+	unsigned char mask[8] = { 0 };
+
+	/* One byte more than the text: its NUL or "*", to be replaced. */
+	if ((m->text = mem_dup(x->text.p, x->text.n + 1, e)) == NULL)
+		return -1;
+	m->n = x->text.n + (x->prefix ? 0 : 1);
+	if (!x->prefix)
+		m->text[x->text.n] = '"';
+	memset(mask, 0xff, m->n < 8 ? m->n : 8);
+	memcpy(&m->mask, mask, 8);
+	memcpy(&m->word, m->text, m->n < 8 ? m->n : 8);
+	m->next = w->marker[first];
+	w->marker[first] = (int)w->n_markers++;
+	jscan_mark(&w->marks, first, m->text, m->n);
+	return 0;
+}
+
 /* Put the entries on their chains, now that the array no longer moves. */
 static int
 link_entries(struct want *w, struct err *e)
 {
-	unsigned group = 0;
-
-	if ((w->marker_next = mem_calloc(w->n, sizeof *w->marker_next, e)) == NULL)
+	if ((w->markers = mem_calloc(w->n, sizeof *w->markers, e)) == NULL)
 		return -1;
 	for (unsigned i = 0; i < SLOTS; i++)
 		w->exact[i] = w->prefix[i] = w->marker[i] = -1;
@@ -111,11 +141,8 @@ link_entries(struct want *w, struct err *e)
 		}
 		x->next = *head;
 		*head = (int)i;
-		if ((x->found & WANT_MARKER) == 0)
-			continue;
-		w->marker_next[i] = w->marker[first];
-		w->marker[first] = (int)i;
-		jscan_mark(&w->marks, group++, x->text.p, x->text.n);
+		if ((x->found & WANT_MARKER) != 0 && add_marker(w, x, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -151,7 +178,9 @@ want_free(struct want *w)
 	if (w == NULL)
 		return;
 	free(w->entries);
-	free(w->marker_next);
+	for (size_t i = 0; i < w->n_markers; i++)
+		free(w->markers[i].text);
+	free(w->markers);
 	free(w);
 }
 
@@ -189,14 +218,18 @@ want_marks(const struct want *w)
 bool
 want_marker_at(const struct want *w, const char *p, const char *end)
 {
-	for (int i = w->marker[(unsigned char)*p]; i >= 0; i = w->marker_next[i]) {
-		const struct entry *x = &w->entries[i];
-		size_t left = (size_t)(end - p);
+	size_t left = (size_t)(end - p);
+	uint64_t word;
+
+	for (int i = w->marker[(unsigned char)*p]; i >= 0; i = w->markers[i].next) {
+		const struct marker *m = &w->markers[i];
 
 		/* What does not fit here goes on in text not read yet: perhaps. */
-		if (left <= x->text.n)
+		if (left < 8 || left < m->n)
 			return true;
-		if (memcmp(p, x->text.p, x->text.n) == 0 && (x->prefix || p[x->text.n] == '"'))
+		memcpy(&word, p, 8);
+		if (((word ^ m->word) & m->mask) == 0 &&
+		    (m->n <= 8 || memcmp(p + 8, m->text + 8, m->n - 8) == 0))
 			return true;
 	}
 	return false;

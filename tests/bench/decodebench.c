@@ -10,13 +10,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "trace/attrmap.h"
 #include "trace/decode.h"
 #include "trace/otlpwrite.h"
-
-static const char *const keys[] = { "gen_ai.*", "llm.*", "litellm.*", "error.type", "error.code",
-	"http.response.status_code", "openinference.span.kind", "input.value", "output.value" };
-static const char *const markers[] = { "gen_ai.*", "llm.*", "openinference.span.kind",
-	"traceloop.span.kind", "routeiq.router_decision*" };
 
 static uint64_t wanted[256], attrs[256], seen[256];
 
@@ -91,15 +87,16 @@ one(const char *path, const struct decode_opts *o, struct err *e)
 int
 main(int argc, char **argv)
 {
-	struct span_want want = { keys, sizeof keys / sizeof keys[0], markers,
-		sizeof markers / sizeof markers[0] };
+	struct attrmap *map = NULL;
 	struct decode_opts o = { .on_batch = dump, .on_bad = bad };
 	struct err e = ERR_INIT;
 	int i = 1, status = 0;
 	uint64_t w = 0, a = 0, s = 0;
 
 	if (i < argc && strcmp(argv[i], "-w") == 0) {
-		o = (struct decode_opts){ .want = &want, .on_work = count, .on_output = output,
+		if ((map = attrmap_open(NULL, &e)) == NULL)
+			return 1;
+		o = (struct decode_opts){ .want = attrmap_want(map), .on_work = count, .on_output = output,
 			.on_bad = bad };
 		i++;
 	}
@@ -120,5 +117,6 @@ main(int argc, char **argv)
 	if (o.want != NULL)
 		(void)fprintf(stderr, "%llu wanted of %llu spans, %llu attributes\n",
 			(unsigned long long)w, (unsigned long long)s, (unsigned long long)a);
+	attrmap_free(map);
 	return status;
 }
