@@ -51,7 +51,8 @@ def bench_convert():
         return print("convert: skipped, no fixtures at", SHARED)
     big = os.path.join(WORK, f"jaeger-{MB}.json")
     if not os.path.exists(big):
-        subprocess.run([sys.executable, os.path.join(HERE, "gen_jaeger.py"), src, big + ".tmp", str(MB)], check=True)
+        with open(big + ".tmp", "wb") as f:
+            subprocess.run([sys.executable, os.path.join(HERE, "gen_jaeger.py"), src, str(MB * 1000000)], stdout=f, check=True)
         os.rename(big + ".tmp", big)
     size = os.path.getsize(big) / 1e6
     out = os.path.join(WORK, "out.jsonl")
