@@ -16,7 +16,7 @@ commands >commands
 i=0
 while read -r line; do
 	i=$((i + 1))
-	ok "command $i, ${line%% -*}" sh -c "$line"
+	ok "command $i: $(printf "%s\n" "$line" | sed "s/[^a-z ].*//")" sh -c "$line"
 done <commands
 match commands '^llmr bench ' "the last commands were reached"
 ok "its closing example warns" "$LLMR" train knn --data scored.jsonl -o again.safetensors
