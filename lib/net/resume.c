@@ -364,7 +364,7 @@ resume_open(const struct resume_opts *o, struct idset *seen, struct resume_point
 		return NULL;
 	r->fd = r->state_fd = -1;
 	r->piece_bytes = o->piece_bytes == 0 ? DEFAULT_PIECE : o->piece_bytes;
-	r->interval_ns = (int64_t)((o->seconds > 0 ? o->seconds : 5) * 1e9);
+	r->interval_ns = (int64_t)((o->seconds > 0 ? o->seconds : 1) * 1e9);
 	r->last_ns = clock_mono_ns();
 	if ((r->out = mem_strdup(o->out, e)) == NULL || open_straight(r, &straight, e) < 0)
 		goto fail;

@@ -30,7 +30,7 @@ struct resume_opts {
 	int64_t start_us, end_us;	/* range of a new run */
 	bool restart;		/* throw away what an earlier run left */
 	size_t piece_bytes;	/* before compression; 0: 4 MiB */
-	double seconds;		/* between two journal lines at most, 0: 5 */
+	double seconds;		/* between two journal lines at most, 0: 1 */
 };
 
 /* Where the work stands. */

@@ -1,0 +1,208 @@
+#!/bin/sh
+# jaeger.sh - extract against a real Jaeger: everything, exactly once.
+#
+# Starts a Jaeger of its own on free ports of 127.0.0.1, feeds it by OTLP/HTTP
+# with 5,000 made traces and what examples/ holds, and extracts with limits of
+# 7, 20 and 1,000, with interruptions and kills in between.
+#   LLMR          the binary (build/llmr)
+#   LLMR_JAEGER   a jaeger all-in-one binary; built by build-jaeger.sh otherwise
+#   TRACES        how many to make (5000)
+# Prints "N passed, N failed"; exit 0 only when nothing failed. Skips (exit 77)
+# with a word why.
+set -u
+LC_ALL=C
+export LC_ALL
+here=$(cd "$(dirname "$0")" && pwd)
+src=$(cd "$here/../.." && pwd)
+LLMR=${LLMR:-$src/build/llmr}
+case $LLMR in /*) ;; *) LLMR=$PWD/$LLMR ;; esac
+jaeger=${LLMR_JAEGER:-$src/build/jaeger-all-in-one}
+traces=${TRACES:-5000}
+passed=0 failed=0
+server=
+
+unset LLMR_JAEGER_USER LLMR_JAEGER_PASSWORD LLMR_JAEGER_TOKEN LLMR_URL JAEGER_QUERY_URL OTEL_SERVICE_NAME
+no_proxy=127.0.0.1
+export no_proxy
+
+if ! command -v curl >/dev/null 2>&1; then
+	echo "SKIP: no curl to feed Jaeger with"
+	exit 77
+fi
+if [ ! -x "$jaeger" ]; then
+	sh "$here/build-jaeger.sh" "$jaeger"
+	r=$?
+	if [ $r -eq 77 ]; then
+		echo "SKIP: no Jaeger and no Go to build one (set LLMR_JAEGER)"
+		exit 77
+	elif [ $r -ne 0 ]; then
+		echo "FAIL: Jaeger does not build"
+		exit 1
+	fi
+fi
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/llmr-jaeger-XXXXXX") || exit 1
+cleanup() {
+	if [ -n "$server" ]; then
+		kill "$server" 2>/dev/null
+		wait "$server" 2>/dev/null
+	fi
+	cd / && rm -rf "$dir"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+cd "$dir" || exit 1
+
+good() { passed=$((passed + 1)); echo "ok - $1"; }
+bad() { failed=$((failed + 1)); echo "not ok - $1"; [ $# -gt 1 ] && echo "#   $2"; }
+check() { # NAME CMD...
+	name=$1
+	shift
+	if "$@" >/dev/null 2>&1; then good "$name"; else bad "$name" "$(tail -n 1 err 2>/dev/null)"; fi
+}
+
+# Two free ports: the query API and the OTLP receiver. A port may be taken in
+# between, so a start that fails is tried again elsewhere.
+start_jaeger() {
+	for try in 1 2 3 4 5; do
+		port=$((20000 + ($$ * 7 + try * 131) % 20000))
+		SPAN_STORAGE_TYPE=memory "$jaeger" --log-level=error \
+			--query.http-server.host-port=127.0.0.1:$port \
+			--collector.otlp.http.host-port=127.0.0.1:$((port + 1)) \
+			--query.grpc-server.host-port=127.0.0.1:0 \
+			--collector.otlp.grpc.host-port=127.0.0.1:0 \
+			--collector.grpc-server.host-port=127.0.0.1:0 \
+			--collector.http-server.host-port=127.0.0.1:0 \
+			--admin.http.host-port=127.0.0.1:0 >jaeger.log 2>&1 &
+		server=$!
+		for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+			if ! kill -0 "$server" 2>/dev/null; then
+				break
+			fi
+			if curl -sf -o /dev/null "http://127.0.0.1:$port/api/services"; then
+				url=http://127.0.0.1:$port
+				otlp=http://127.0.0.1:$((port + 1))/v1/traces
+				return 0
+			fi
+			sleep 0.5
+		done
+		kill "$server" 2>/dev/null
+		server=
+	done
+	return 1
+}
+
+# feed FILE: each line is one OTLP JSON request
+feed() {
+	rm -rf parts
+	mkdir parts
+	split -l 1 -a 5 "$1" parts/p.
+	for p in parts/p.*; do
+		curl -sf -o /dev/null -H 'Content-Type: application/json' --data-binary @"$p" "$otlp" ||
+			return 1
+	done
+}
+
+# Trace ids with the number of spans of each, sorted.
+ids() { grep -oh '"traceId":"[0-9a-fA-F]*"' "$@" | sort | uniq -c; }
+
+if ! start_jaeger; then
+	echo "FAIL: Jaeger does not start: $(tail -n 1 jaeger.log)"
+	exit 1
+fi
+t0=$(($(date +%s) - 80000))
+awk -v n="$traces" -v seed=1 -v t0=$t0 -f "$here/gentraces.awk" >fed.jsonl
+check "Jaeger takes $traces made traces" feed fed.jsonl
+ids fed.jsonl >want
+x() { "$LLMR" extract --url "$url" "$@" </dev/null 2>err; }
+
+for limit in 7 20 1000; do
+	check "extract with limit $limit" x --limit $limit -o out.$limit.jsonl
+	ids out.$limit.jsonl >got
+	check "limit $limit brings every trace once, with all its spans" cmp got want
+	[ "$(wc -l <out.$limit.jsonl)" -eq "$traces" ]
+	check "limit $limit: one line a trace" [ $? -eq 0 ]
+done
+check "the output does not depend on the limit" cmp out.7.jsonl out.1000.jsonl
+check "extract with 5 requests in flight" x --limit 20 --concurrency 5 -o many.jsonl
+check "the output does not depend on concurrency" cmp many.jsonl out.7.jsonl
+check "nothing is left behind" sh -c '! ls *.partial *.state'
+
+# stopped SIGNAL OUT ARGS...: run in the background until something is in the
+# state file, then send the signal. Sets $status.
+stopped() {
+	sig=$1 out=$2
+	shift 2
+	"$LLMR" extract --url "$url" -o "$out" "$@" </dev/null 2>err &
+	pid=$!
+	for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		sleep 0.2
+		grep -q upto_us "$out.state" 2>/dev/null && break
+	done
+	kill -"$sig" $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	status=$?
+}
+
+for kind in jsonl jsonl.gz jsonl.zst; do
+	case $kind in
+	*.gz) unpack='gzip -dc' ;;
+	*.zst) unpack='zstd -dc' ;;
+	*) unpack=cat ;;
+	esac
+	for sig in INT KILL; do
+		out=$sig.$kind
+		rm -f "$out".*
+		# Stopped twice, then to the end.
+		stopped $sig "$out" --limit 7 --concurrency 1
+		first=$status
+		case $sig in INT) want_status=130 ;; *) want_status=137 ;; esac
+		check "SIG$sig ends $kind in the middle" [ "$first" -eq $want_status ]
+		check "SIG$sig leaves no $kind that looks finished" [ ! -e "$out" ]
+		stopped $sig "$out" --limit 7 --concurrency 2
+		check "SIG$sig: $kind goes on to the end" x --limit 50 -o "$out"
+		check "SIG$sig: it went on, not over" grep -q 'going on from' err
+		$unpack "$out" >plain 2>/dev/null
+		ids plain >got
+		check "SIG$sig: $kind has every trace once" cmp got want
+	done
+done
+
+check "an unknown service gives nothing and says so" x --service nobody -o none.jsonl
+check "the warning names the service" grep -q "service 'nobody'" err
+x --service nobody --fail-empty -o none.jsonl
+check "--fail-empty exits 1" [ $? -eq 1 ]
+x --tag otel.status_code=ERROR -o tag.jsonl --operation 'step 1'
+check "operation and tags are passed on" [ $? -eq 0 ]
+check "an operation selects whole traces" x --operation 'step 4' -o op.jsonl
+[ "$(wc -l <op.jsonl)" -gt 0 ] && [ "$(grep -c '"name":"step 4"' op.jsonl)" -eq "$(wc -l <op.jsonl)" ]
+check "each of them holds the operation" [ $? -eq 0 ]
+"$LLMR" extract --url "$url/nowhere" -o html.jsonl </dev/null 2>err
+check "a path outside of the API exits 69" [ $? -eq 69 ]
+check "and is recognised as HTML" grep -q HTML err
+
+# What the project's own examples hold, as a gateway would have sent it.
+for f in "$src"/examples/*.jsonl.zst "$src"/examples/*.jsonl; do
+	[ -e "$f" ] || continue
+	case $f in
+	*.zst) zstd -dc "$f" >example.jsonl 2>/dev/null ;;
+	*) cp "$f" example.jsonl ;;
+	esac
+	grep -q '^{"resourceSpans"' example.jsonl || continue
+	name=$(basename "$f")
+	service=$(sed -n 's/.*"service.name","value":{"stringValue":"\([^"]*\)".*/\1/p' example.jsonl | head -n 1)
+	check "Jaeger takes $name" feed example.jsonl
+	check "extract $name" x --service "$service" --start 2020-01-01 --limit 20 -o example.out.jsonl
+	cat fed.jsonl example.jsonl >all
+	ids all >want
+	ids example.out.jsonl >got
+	if [ "$service" = litellm-gateway ]; then
+		check "$name comes back whole" cmp got want
+	else
+		ids example.jsonl >want
+		check "$name comes back whole" cmp got want
+	fi
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
