@@ -169,8 +169,35 @@ status 64 "--tag without a value" x --tag novalue -o never
 status 64 "an empty range" x --start 2026-01-02 --end 2026-01-01 -o never
 nofile 'never*' "none of them leaves a file"
 
+# TLS: a page of HTML behind it tells that the handshake went well
+if command -v openssl >/dev/null 2>&1 &&
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 \
+		-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem 2>/dev/null; then
+	tls=$((20000 + $$ % 20000))
+	openssl s_server -accept 127.0.0.1:$tls -cert cert.pem -key key.pem -www -quiet >/dev/null 2>&1 &
+	tls_server=$!
+	for i in 1 2 3 4 5 6 7 8 9 10; do
+		"$LLMR" extract --url https://127.0.0.1:$tls --retries 0 --ca-file cert.pem -o never 2>err </dev/null
+		grep -q HTML err && break
+		sleep 0.2
+	done
+	match err 'answered HTML' "--ca-file makes a private authority trusted"
+	status 69 "--ca-only" "$LLMR" extract --url https://127.0.0.1:$tls --ca-only --ca-file cert.pem -o never
+	match err 'answered HTML' "trusts it too"
+	status 69 "an unknown authority" "$LLMR" extract --url https://127.0.0.1:$tls -o never
+	match err 'certificate.*--ca-file' "is refused with what to do"
+	status 69 "a name that the certificate lacks" "$LLMR" extract --url https://localhost:$tls \
+		--ca-file cert.pem -o never
+	absent err HTML "is refused"
+	status 78 "--ca-only alone" "$LLMR" extract --url https://127.0.0.1:$tls --ca-only -o never
+	status 78 "a missing --ca-file" "$LLMR" extract --url https://127.0.0.1:$tls --ca-file none.pem -o never
+	kill $tls_server
+else
+	skip "TLS: no openssl to make a certificate with"
+fi
+
 # going on after an interruption
-serve -n 400 '12-13 stall'
+serve -n 400 '12 stall'
 "$LLMR" extract --url "$url" --limit 20 --concurrency 1 -o long >out 2>err &
 pid=$!
 for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
