@@ -1,10 +1,11 @@
 /*
- * dot - inner products of many half-precision rows with one vector.
+ * dot - inner products of many stored rows with one vector.
  *
- * The scan of an exact nearest-neighbour search is bound by memory, so rows
- * are kept in IEEE 754 binary16 and widened in registers. The kernel is chosen
- * once, by what the CPU has; all of them agree within a few units in the last
- * place of float (they add in different orders).
+ * A scan for nearest neighbours is bound by memory, so rows are kept in IEEE
+ * 754 binary16 and widened in registers, and may be screened by 8-bit codes
+ * first. The kernel is chosen once, by what the CPU has; for binary16 they
+ * agree within a few units in the last place of float (they add in different
+ * orders), for codes exactly.
  * Depends on: nothing.  Threads: pure functions.
  */
 #ifndef LLMR_MATH_DOT_H
@@ -26,6 +27,21 @@ const char *dot_name(enum dot_kernel);
  */
 void dot_half(enum dot_kernel, const uint16_t *rows, size_t n, size_t d, const float *q,
 	float *out);
+
+/* The same for the rows of the given numbers only: out[i] belongs to row index[i]. */
+void dot_half_at(enum dot_kernel, const uint16_t *rows, const uint32_t *index, size_t n, size_t d,
+	const float *q, float *out);
+
+/*
+ * Integer products of 8-bit codes, exact and therefore the same in every kernel:
+ * out[i] = sum over j of rows[i x stride + j] * (q[j] - 128).
+ *   rows [n x stride] -127..127, stride a multiple of 64, 64-byte aligned
+ *   row_sum [n] sum of a row's codes     q [stride] 1..255, any value where rows hold 0
+ */
+void dot_code(enum dot_kernel, const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride,
+	const uint8_t *q, int32_t *out);
+/* x [d] to codes of out[i] = round(x[i] / scale), -127..127; returns scale (0 for a zero vector). */
+float dot_encode(const float *x, size_t d, int8_t *out);
 
 /* Conversion to the nearest binary16 (ties to even, overflow to infinity) and back (exact). */
 uint16_t dot_to_half(float x);

@@ -312,7 +312,7 @@ read_training(struct router *r, struct slice json, struct err *e)
 	r->best_single = model_of(&r->models, member(member(base, "best_single"), "model"));
 	if (r->best_single == MAP_NONE)
 		return err_set(e, ERR_INPUT, "llmr.training: best_single is not one of the models");
-	r->cheapest = model_of(&r->models, member(member(base, "cheapest"), "model"));
+	r->cheapest = model_of(&r->models, member(base, "cheapest_model"));
 	if (slice_int(seed, &n) && n >= 0)
 		r->seed = (uint64_t)n;
 	return 0;

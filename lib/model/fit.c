@@ -333,14 +333,18 @@ column_sums(const struct dataset *ds, double *sum, size_t *known)
 static void
 take_rows(const struct dataset *ds, uint64_t seed, bool *taken, size_t *choice)
 {
-	size_t full = 0, share, got = 0;
+	size_t full = 0, share, got = 0, most = FIT_LOO_PAIRS / ds->n;
 
 	for (size_t i = 0; i < ds->n; i++)
 		full += dataset_row_full(ds, i);
-	share = full / FIT_LOO_MAX + 1;
+	if (most < FIT_LOO_MIN)
+		most = FIT_LOO_MIN;
+	share = full / most + (full > most);
+	if (share == 0)
+		share = 1;
 	for (size_t i = 0; i < ds->n; i++) {
 		choice[i] = POLICY_NONE;
-		taken[i] = got < FIT_LOO_MAX && dataset_row_full(ds, i) &&
+		taken[i] = got < most && dataset_row_full(ds, i) &&
 		    split_fold(ds->query_id[i], ~seed, share) == 0;
 		got += taken[i];
 	}
@@ -414,15 +418,9 @@ write_baselines(const struct dataset *ds, const struct baseline *b, struct jsonw
 	jsonw_kdouble(w, "score", b->best_score);
 	jsonw_end_object(w);
 	jsonw_kdouble(w, "random", b->random);
-	jsonw_key(w, "cheapest");
-	if (b->cheapest == BASELINE_NONE)
-		jsonw_null(w);
-	else {
-		jsonw_object(w);
-		jsonw_kstr(w, "model", ds->models.keys[b->cheapest]);
-		jsonw_kdouble(w, "score", b->cheapest_score);
-		jsonw_end_object(w);
-	}
+	jsonw_kdouble(w, "cheapest", b->cheapest_score);
+	jsonw_kstr(w, "cheapest_model",
+	    b->cheapest == BASELINE_NONE ? NULL : ds->models.keys[b->cheapest]);
 	jsonw_kdouble(w, "oracle", b->oracle);
 	jsonw_end_object(w);
 }

@@ -48,8 +48,9 @@ struct router *fit_router(const struct fit_params *, const struct dataset *, str
 int fit_cv(const struct fit_params *, const struct dataset *, size_t folds, struct pool *,
 	const struct progress *, struct cancel *, struct eval_result *out, struct err *e);
 
-/* At most this many queries are left out in turn by fit_loo. */
-#define FIT_LOO_MAX 2000
+/* fit_loo compares about this many pairs of queries, but leaves out at least that many in turn. */
+#define FIT_LOO_PAIRS ((size_t)40000000)
+#define FIT_LOO_MIN 1000
 /*
  * Leave-one-out on the fitted router: each query scored without its own row.
  * The embedder has seen the text but never the scores, so it is a little

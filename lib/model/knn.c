@@ -120,29 +120,52 @@ knn_free(struct knn *knn)
 	for (size_t i = 0; i < sizeof knn->owned / sizeof knn->owned[0]; i++)
 		free(knn->owned[i]);
 	free(knn->half_norm);
+	free(knn->code);
+	free(knn->code_sum);
+	free(knn->code_scale);
 	free(knn);
+}
+
+/* Norm and codes of one row. */
+static void
+prepare_row(struct knn *knn, size_t i, float *x)
+{
+	int8_t *code = knn->code + i * knn->stride;
+	double s = 0;
+
+	for (size_t j = 0; j < knn->d; j++) {
+		x[j] = dot_from_half(knn->rows[i * knn->d + j]);
+		s += (double)x[j] * (double)x[j];
+	}
+	knn->half_norm[i] = (float)(s / 2);
+	knn->code_scale[i] = dot_encode(x, knn->d, code);
+	knn->max_scale = fmaxf(knn->max_scale, knn->code_scale[i]);
+	for (size_t j = 0; j < knn->d; j++)
+		knn->code_sum[i] += code[j];
 }
 
 /* What scoring needs beside the tensors. */
 static int
 prepare(struct knn *knn, struct err *e)
 {
+	float *x = mem_calloc(knn->d, sizeof *x, e);
+
 	knn->kernel = dot_best();
 	if (knn->params.n_neighbors > knn->n)
 		knn->params.n_neighbors = knn->n;
+	knn->stride = (knn->d + 63) & ~(size_t)63;
 	knn->half_norm = mem_calloc(knn->n, sizeof *knn->half_norm, e);
-	if (knn->half_norm == NULL)
+	knn->code = mem_aligned(knn->n, knn->stride, e);
+	knn->code_sum = mem_calloc(knn->n, sizeof *knn->code_sum, e);
+	knn->code_scale = mem_calloc(knn->n, sizeof *knn->code_scale, e);
+	if (x == NULL || knn->half_norm == NULL || knn->code == NULL || knn->code_sum == NULL ||
+	    knn->code_scale == NULL) {
+		free(x);
 		return -1;
-	for (size_t i = 0; i < knn->n; i++) {
-		double s = 0;
-
-		for (size_t j = 0; j < knn->d; j++) {
-			double x = (double)dot_from_half(knn->rows[i * knn->d + j]);
-
-			s += x * x;
-		}
-		knn->half_norm[i] = (float)(s / 2);
 	}
+	for (size_t i = 0; i < knn->n; i++)
+		prepare_row(knn, i, x);
+	free(x);
 	return 0;
 }
 
@@ -332,12 +355,18 @@ knn_scratch_new(const struct knn *knn, struct err *e)
 	if (s == NULL)
 		return NULL;
 	s->sim = mem_aligned(knn->n, sizeof *s->sim, e);
+	s->exact = mem_aligned(knn->n, sizeof *s->exact, e);
 	s->work = mem_aligned(knn->n, sizeof *s->work, e);
+	s->candidate = mem_aligned(knn->n, sizeof *s->candidate, e);
+	s->code = mem_aligned(knn->stride, 1, e);
+	s->product = mem_aligned(knn->n, sizeof *s->product, e);
+	s->near = mem_aligned(knn->params.n_neighbors, sizeof *s->near, e);
 	s->index = mem_aligned(knn->params.n_neighbors, sizeof *s->index, e);
 	s->weight = mem_aligned(knn->params.n_neighbors, sizeof *s->weight, e);
 	s->sum = mem_aligned(knn->m, 4 * sizeof *s->sum, e);
-	if (s->sim == NULL || s->work == NULL || s->index == NULL || s->weight == NULL ||
-	    s->sum == NULL) {
+	if (s->sim == NULL || s->exact == NULL || s->work == NULL || s->candidate == NULL ||
+	    s->code == NULL || s->product == NULL || s->near == NULL || s->index == NULL ||
+	    s->weight == NULL || s->sum == NULL) {
 		knn_scratch_free(s);
 		return NULL;
 	}
@@ -350,21 +379,62 @@ knn_scratch_free(struct knn_scratch *s)
 	if (s == NULL)
 		return;
 	free(s->sim);
+	free(s->exact);
 	free(s->work);
+	free(s->candidate);
+	free(s->code);
+	free(s->product);
+	free(s->near);
 	free(s->index);
 	free(s->weight);
 	free(s->sum);
 	free(s);
 }
 
-/* Similarity to every row: cosine, or minus half the squared distance (plus a constant) when Euclidean. */
-static void
-similarities(const struct knn *knn, const float *q, struct knn_scratch *s)
+/*
+ * Rough similarity to every row by the codes: cosine, or minus half the squared
+ * distance (plus a constant) when Euclidean. Returns the margin within which
+ * the order is not certain: rounding errors of both codes are uniform, so their
+ * product's error has variance (scale_x^2 + scale_q^2) / 12 for unit vectors.
+ */
+static float
+screen(const struct knn *knn, const float *q, struct knn_scratch *s)
 {
-	dot_half(knn->kernel, knn->rows, knn->n, knn->d, q, s->sim);
+	float scale = dot_encode(q, knn->d, (int8_t *)s->code), worst = knn->max_scale;
+
+	for (size_t j = 0; j < knn->d; j++)
+		s->code[j] = (uint8_t)((int8_t)s->code[j] + 128);
+	dot_code(knn->kernel, knn->code, knn->code_sum, knn->n, knn->stride, s->code, s->product);
+	for (size_t i = 0; i < knn->n; i++)
+		s->sim[i] = scale * knn->code_scale[i] * (float)s->product[i];
 	if (knn->params.metric == KNN_EUCLIDEAN)
 		for (size_t i = 0; i < knn->n; i++)
 			s->sim[i] -= knn->half_norm[i];
+	return 12 * sqrtf((worst * worst + scale * scale) / 12);
+}
+
+/* The k nearest rows and their exact similarities, ascending by row; skip is left out. */
+static void
+search(const struct knn *knn, const float *q, size_t skip, struct knn_scratch *s)
+{
+	float margin = screen(knn, q, s), cut = -INFINITY;
+	size_t k = knn->params.n_neighbors, n = 0, rank = skip < knn->n ? k + 1 : k;
+
+	if (rank < knn->n)
+		cut = topk_value(s->sim, knn->n, rank, s->work) - margin;
+	for (size_t i = 0; i < knn->n; i++) {
+		s->candidate[n] = (uint32_t)i;
+		n += s->sim[i] >= cut && i != skip;
+	}
+	dot_half_at(knn->kernel, knn->rows, s->candidate, n, knn->d, q, s->exact);
+	if (knn->params.metric == KNN_EUCLIDEAN)
+		for (size_t i = 0; i < n; i++)
+			s->exact[i] -= knn->half_norm[s->candidate[i]];
+	s->k = topk_select(s->exact, n, k, s->work, s->index);
+	for (size_t i = 0; i < s->k; i++) {
+		s->near[i] = s->exact[s->index[i]];
+		s->index[i] = s->candidate[s->index[i]];
+	}
 }
 
 static double
@@ -382,12 +452,12 @@ weigh(const struct knn *knn, const float *q, struct knn_scratch *s)
 	double best = -INFINITY, q2 = 0;
 
 	for (size_t i = 0; i < s->k; i++)
-		best = fmax(best, (double)s->sim[s->index[i]]);
+		best = fmax(best, (double)s->near[i]);
 	if (knn->params.weights == KNN_DISTANCE)
 		for (size_t j = 0; j < knn->d; j++)
 			q2 += (double)q[j] * (double)q[j];
 	for (size_t i = 0; i < s->k; i++) {
-		double sim = (double)s->sim[s->index[i]];
+		double sim = (double)s->near[i];
 
 		switch (knn->params.weights) {
 		case KNN_UNIFORM:
@@ -453,14 +523,8 @@ knn_score(const struct knn *knn, const float *q, size_t skip, struct knn_scratch
 		zero = q[j] == 0;
 	s->k = 0;
 	if (!zero) {
-		similarities(knn, q, s);
-		if (skip < knn->n)
-			s->sim[skip] = -4;	/* below any similarity of unit vectors */
-		s->k = topk_select(s->sim, knn->n, knn->params.n_neighbors, s->work, s->index);
+		search(knn, q, skip, s);
 		weigh(knn, q, s);
-		for (size_t i = 0; i < s->k; i++)
-			if (s->index[i] == skip)
-				s->weight[i] = 0;
 	}
 	gather(knn, knn->score, s, sum, total);
 	for (size_t j = 0; j < knn->m; j++)

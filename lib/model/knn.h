@@ -4,7 +4,9 @@
  * Predicts each model's score on a prompt as the weighted mean of that model's
  * scores on the k most similar training prompts. Cells that were not observed
  * are skipped; a model without any among the neighbours falls to its mean over
- * all training prompts. The search is exact: every stored row is compared.
+ * all training prompts. Every stored row is compared: first by 8-bit codes (a
+ * fourth of the memory), then all that could be among the k nearest, within 12
+ * standard deviations of the codes' rounding error, by their exact rows.
  * Source: Cover & Hart 1967, doi:10.1109/TIT.1967.1053964; weights after
  * Dudani 1976, doi:10.1109/TSMC.1976.5408784.
  * Depends on: data/dataset, math/dot, math/topk, fmt/safetensors.
@@ -59,7 +61,12 @@ struct knn {
 	const float *cost;		/* [n x m] USD, -1 = unknown; NULL when no cost is known */
 	const float *score_mean;	/* [m] over observed cells, 0.5 when a model has none */
 	const float *cost_mean;		/* [m] USD, -1 = unknown */
+	/* Made of rows when fitted or loaded: */
 	float *half_norm;		/* [n] |row|^2 / 2, for the Euclidean metric */
+	size_t stride;			/* d rounded up to a multiple of 64 */
+	int8_t *code;			/* [n x stride] */
+	int32_t *code_sum;		/* [n] */
+	float *code_scale, max_scale;	/* [n] row = code * scale, nearly */
 	enum dot_kernel kernel;
 	void *owned[5];			/* blocks to free; a loaded knn borrows from its file */
 };
@@ -75,8 +82,12 @@ struct knn *knn_load(const struct tensorfile *, size_t m, size_t d, struct slice
 	struct err *e);
 
 struct knn_scratch {
-	float *sim, *work;		/* [n] similarity to each row; scratch */
+	float *sim, *exact, *work;	/* [n] similarity to each row, roughly; of candidates; scratch */
+	uint32_t *candidate;		/* [n] rows compared exactly */
+	uint8_t *code;			/* [stride] of the query */
+	int32_t *product;		/* [n] */
 	uint32_t *index;		/* [k] the neighbours, ascending row numbers */
+	float *near;			/* [k] their exact similarities */
 	double *weight;			/* [k] */
 	double *sum;			/* [4 x m] */
 	size_t k;			/* neighbours found by the last knn_score; 0 for a zero vector */

@@ -273,11 +273,11 @@ one_tag(struct trace *t, const char *p, const char *end, bool leaf, enum use use
 	if (r < 0) {
 		if (slow_tag(t, p, end, &a, e) < 0)
 			return -1;
+		if (use == USE_EVENT && WALK_KEY(a.key, "event") && a.type == ATTR_STRING) {
+			*event = a.text;	/* the event's name, no key of its own */
+			return 0;
+		}
 		found = use == USE_PROCESS ? want_find(t->g->want, a.key) : gather_key(t->g, a.key);
-	}
-	if (use == USE_EVENT && WALK_KEY(a.key, "event") && a.type == ATTR_STRING) {
-		*event = a.text;
-		return 0;
 	}
 	if (use == USE_SPAN && take_role(WANT_ROLE(found), &a, y))
 		return 0;

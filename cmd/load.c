@@ -1,0 +1,41 @@
+#include "load.h"
+
+#include "model/artifact.h"
+
+struct dataset *
+load_data(struct ctx *c, const char *from)
+{
+	const char *paths[64];
+	size_t n = opt_count(c, "data");
+	struct dataset *ds;
+
+	if (n == 0 || n > sizeof paths / sizeof paths[0]) {
+		err_set(&c->err, ERR_USAGE, n == 0 ? "no data: give --data FILE" :
+		    "more than 64 data files: join them with cat");
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		paths[i] = opt_nth(c, "data", i);
+	ds = dataset_import(importers_kind(from), paths, n, c->cancel, &c->err);
+	if (ds == NULL)
+		return NULL;
+	if (ds->null_records > 0)
+		log_warn(&c->log, "%llu records without a performance were left out",
+		    (unsigned long long)ds->null_records);
+	if (ds->duplicate_cells > 0)
+		log_warn(&c->log, "%llu repeated records of the same query and model were averaged",
+		    (unsigned long long)ds->duplicate_cells);
+	return ds;
+}
+
+struct router *
+load_router(struct ctx *c)
+{
+	const char *path = opt_str(c, "model");
+
+	if (path == NULL) {
+		err_set(&c->err, ERR_USAGE, "no model: give --model FILE");
+		return NULL;
+	}
+	return artifact_load(path, &c->err);
+}

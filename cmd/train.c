@@ -1,0 +1,242 @@
+/* llmr train - learn a router from routing records. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "cmd.h"
+#include "fmt/hash.h"
+#include "fmt/jsonw.h"
+#include "load.h"
+#include "math/mat.h"
+#include "model/artifact.h"
+#include "model/fit.h"
+
+/* Everything of one run. */
+struct training {
+	struct fit_params params;
+	struct dataset *data;
+	struct pool *pool;
+	struct router *router;
+	struct baseline base;
+	struct eval_result loo, cv;
+	size_t folds;			/* 0: no cross-validation */
+	uint8_t digest[32];
+	int64_t wall0, cpu0;
+};
+
+static int
+read_params(struct ctx *c, struct fit_params *p)
+{
+	const char *kind = opt_str(c, "embedder");
+
+	if (strcmp(c->args[0], "knn") != 0)
+		return err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is knn",
+		    c->args[0]);
+	if (strcmp(kind, "lsa") != 0 && strcmp(kind, "hash") != 0)
+		return err_set(&c->err, ERR_USAGE, "--embedder: '%s' is not lsa or hash", kind);
+	fit_params_init(p);
+	p->embed.kind = kind;
+	p->best = strcmp(opt_str(c, "objective"), "best") == 0;
+	p->seed = p->embed.seed = (uint64_t)opt_int(c, "seed");
+	for (size_t i = 0; i < opt_count(c, "hparam"); i++) {
+		const char *kv = opt_nth(c, "hparam", i), *eq = strchr(kv, '=');
+		char name[64];
+
+		if (eq == NULL || eq == kv || (size_t)(eq - kv) >= sizeof name)
+			return err_set(&c->err, ERR_USAGE, "--hparam: '%s' is not KEY=VALUE", kv);
+		memcpy(name, kv, (size_t)(eq - kv));
+		name[eq - kv] = '\0';
+		if (fit_params_set(p, name, eq + 1, &c->err) < 0)
+			return err_wrap(&c->err, "--hparam");
+	}
+	return 0;
+}
+
+/* Find out before the work whether its fruit can be stored. */
+static int
+check_output(struct ctx *c, const char *path)
+{
+	struct io_out probe = { .fd = -1 };
+
+	if (path == NULL)
+		return err_set(&c->err, ERR_USAGE, "no output: give -o FILE.safetensors");
+	if (strcmp(path, "-") == 0)
+		return err_set(&c->err, ERR_USAGE, "an artifact is a file: give -o FILE.safetensors");
+	if (io_out_open(&probe, path, 0644, &c->err) < 0)
+		return -1;
+	io_out_abort(&probe);
+	return 0;
+}
+
+static int
+check_data(struct ctx *c, const struct training *t)
+{
+	const struct dataset *ds = t->data;
+	size_t k = t->params.knn.n_neighbors;
+
+	if (ds->m < 2)
+		return err_set(&c->err, ERR_INPUT, "only one model ('%s') in the data: "
+		    "there is nothing to choose", ds->models.keys[0]);
+	if (t->base.full > 0 && t->base.equal_rate == 1)
+		log_warn(&c->log, "all models score the same on every query: nothing can be learned");
+	if (k > ds->n)
+		log_warn(&c->log, "n_neighbors %zu lowered to the %zu queries there are", k, ds->n);
+	else if (k < KNN_FEW_NEIGHBORS)
+		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
+		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
+	if (t->base.full == 0)
+		log_warn(&c->log, "no query was answered by every model: "
+		    "the router cannot be compared with baselines");
+	return 0;
+}
+
+static int
+learn(struct ctx *c, struct training *t)
+{
+	double mb = (double)fit_memory(&t->params, t->data) / 1e6;
+
+	say(c, "%zu queries, %zu models, %llu scores; training will take about %.0f MB",
+	    t->data->n, t->data->m, (unsigned long long)t->data->cells, mb);
+	if (strcmp(t->params.embed.kind, "lsa") == 0 && mat_open(&c->err) < 0)
+		return -1;
+	t->pool = pool_new(c->threads, &c->err);
+	if (t->pool == NULL)
+		return -1;
+	t->router = fit_router(&t->params, t->data, t->pool, &c->err);
+	if (t->router == NULL || cancel_check(c->cancel, &c->err) < 0)
+		return -1;
+	if (fit_loo(t->router, t->data, t->params.seed, t->pool, &t->loo, &c->err) < 0)
+		return -1;
+	if (t->folds == 0)
+		return 0;
+	return fit_cv(&t->params, t->data, t->folds, t->pool, &c->progress, c->cancel, &t->cv,
+	    &c->err);
+}
+
+static int
+store(struct ctx *c, struct training *t, const char *path)
+{
+	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
+		t->folds, t->params.seed };
+	struct buf hparams = BUF_INIT, training = BUF_INIT;
+	struct artifact_info info = { t->data, opt_flag(c, "store-queries"), NULL, NULL };
+	struct jsonw w;
+	int r = -1;
+
+	jsonw_init(&w, &hparams);
+	jsonw_object(&w);
+	fit_params_write(&t->params, t->router, &w);
+	jsonw_end_object(&w);
+	jsonw_init(&w, &training);
+	jsonw_object(&w);
+	fit_record_write(&record, &w);
+	jsonw_end_object(&w);
+	if (buf_ok(&hparams, &c->err) < 0 || buf_ok(&training, &c->err) < 0 ||
+	    cancel_check(c->cancel, &c->err) < 0)
+		goto out;
+	info.hparams = buf_cstr(&hparams);
+	info.training = buf_cstr(&training);
+	if (info.store_queries)
+		say(c, "the text of the %zu queries is kept in the artifact (--store-queries)",
+		    t->data->n);
+	r = artifact_save(t->router, &info, path, t->digest, &c->err);
+out:
+	buf_finish(&hparams);
+	buf_finish(&training);
+	return r;
+}
+
+static void
+say_estimate(const struct ctx *c, const char *what, const struct eval_result *r)
+{
+	if (!r->compared)
+		return;
+	say(c, "%-26s %.4f  best single %.4f  difference %+.4f [%+.4f, %+.4f]", what, r->router,
+	    r->best, r->delta.value, r->delta.lo, r->delta.hi);
+	if (!isnan(r->gap.value))
+		say(c, "%-26s %.1f %% of the way from best single to oracle", "", 100 * r->gap.value);
+}
+
+static void
+report_people(const struct ctx *c, const struct training *t, const char *path)
+{
+	const struct baseline *b = &t->base;
+	const struct eval_result *judge = t->folds > 0 ? &t->cv : &t->loo;
+	char name[64];
+
+	say(c, "%-26s %.4f  (%s)", "best single", b->best_score, t->data->models.keys[b->best]);
+	if (b->cheapest != BASELINE_NONE)
+		say(c, "%-26s %.4f  (%s)", "cheapest", b->cheapest_score,
+		    t->data->models.keys[b->cheapest]);
+	if (b->full > 0) {
+		say(c, "%-26s %.4f", "random", b->random);
+		say(c, "%-26s %.4f", "oracle", b->oracle);
+		say(c, "%-26s %.1f %% of %zu queries share their best score between models",
+		    "ties", 100 * b->tie_rate, b->full);
+	}
+	(void)snprintf(name, sizeof name, "router, leave-one-out");
+	say_estimate(c, name, &t->loo);
+	(void)snprintf(name, sizeof name, "router, %zu-fold", t->folds);
+	if (t->folds > 0)
+		say_estimate(c, name, &t->cv);
+	if (judge->compared && !(judge->delta.value > 0))
+		log_warn(&c->log, "the router does not beat always calling '%s'",
+		    t->data->models.keys[b->best]);
+	else if (judge->compared && !(judge->delta.lo > 0))
+		log_warn(&c->log, "the router's lead over the best single model is within noise");
+	say(c, "wrote %s in %.1f s, %.0f MB at the peak", path,
+	    (double)(clock_mono_ns() - t->wall0) / 1e9, (double)mem_peak_rss() / 1e6);
+}
+
+static void
+report_json(const struct training *t, const char *path)
+{
+	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
+		t->folds, t->params.seed };
+	struct buf b = BUF_INIT;
+	struct jsonw w;
+	char hex[65];
+
+	hex_format(t->digest, 32, hex);
+	jsonw_init(&w, &b);
+	jsonw_object(&w);
+	jsonw_kstr(&w, "kind", "knn");
+	fit_record_write(&record, &w);
+	jsonw_kdouble(&w, "seconds", round((double)(clock_mono_ns() - t->wall0) / 1e6) / 1e3);
+	jsonw_kdouble(&w, "cpu_seconds", round((double)(clock_cpu_ns() - t->cpu0) / 1e6) / 1e3);
+	jsonw_kint(&w, "peak_rss_bytes", (int64_t)mem_peak_rss());
+	jsonw_kstr(&w, "output", path);
+	jsonw_kstr(&w, "sha256", hex);
+	jsonw_end_object(&w);
+	buf_byte(&b, '\n');
+	out_write(b.p, b.len);
+	buf_finish(&b);
+}
+
+int
+cmd_train(struct ctx *c)
+{
+	struct training t = { .wall0 = clock_mono_ns(), .cpu0 = clock_cpu_ns() };
+	const char *path = opt_str(c, "output");
+	int r = -1;
+
+	if (read_params(c, &t.params) < 0 || check_output(c, path) < 0)
+		return -1;
+	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
+	t.data = load_data(c, opt_str(c, "from"));
+	if (t.data == NULL)
+		return -1;
+	baseline_compute(t.data->score, t.data->cost, t.data->n, t.data->m, &t.base);
+	if (check_data(c, &t) < 0 || learn(c, &t) < 0 || store(c, &t, path) < 0)
+		goto out;
+	report_people(c, &t, path);
+	if (c->json)
+		report_json(&t, path);
+	r = 0;
+out:
+	pool_free(t.pool);
+	router_free(t.router);
+	dataset_free(t.data);
+	return r;
+}

@@ -1,0 +1,43 @@
+/* Every form of the scanner gives the same bits. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "fmt/jscan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	static const enum jscan_level levels[] = { JSCAN_AVX2, JSCAN_AVX512 };
+	static char text[JSCAN_BATCH * JSCAN_BLOCK + JSCAN_AHEAD];
+	struct jscan_marks marks = { 0 };
+	size_t blocks = n / JSCAN_BLOCK + 1;
+
+	if (jscan_utf8((const char *)data, n) != utf8_valid((const char *)data, n))
+		abort();
+	if (blocks > JSCAN_BATCH)
+		return 0;
+	memset(text, ' ', sizeof text);
+	if (n > 0)
+		memcpy(text, data, n);
+	jscan_mark(&marks, 'g', "gen_ai.", 7);
+	jscan_mark(&marks, 'l', "llm\"", 4);
+	for (size_t l = 0; l < 2; l++) {
+		struct jscan_masks a, b;
+		struct jscan_state s = { 0 }, t = { 0 };
+		const size_t bytes = blocks * sizeof a.events[0];
+
+		if (!jscan_can(levels[l]))
+			continue;
+		jscan_run(JSCAN_PORTABLE, text, blocks, &marks, &s, &a);
+		jscan_run(levels[l], text, blocks, &marks, &t, &b);
+		if (memcmp(a.events, b.events, bytes) != 0 || memcmp(a.control, b.control, bytes) != 0 ||
+		    memcmp(a.newline, b.newline, bytes) != 0 || a.high != b.high ||
+		    (a.any_newline != 0) != (b.any_newline != 0) || memcmp(&s, &t, sizeof s) != 0)
+			abort();
+	}
+	return 0;
+}
