@@ -97,10 +97,9 @@ prefix_xor(uint64_t x)
  * they exist or not: most blocks have no more, and a loop whose length is hard
  * to foresee costs more than the writing.
  */
-static inline void
-put_places(struct jscan_found *out, size_t b, uint64_t bits)
+static inline uint16_t *
+put_places(uint16_t *q, size_t b, uint64_t bits)
 {
-	uint16_t *q = out->place + out->n;
 	unsigned base = (unsigned)b * JSCAN_BLOCK, n;
 	uint64_t rest = bits & (bits - 1);
 
@@ -109,11 +108,12 @@ put_places(struct jscan_found *out, size_t b, uint64_t bits)
 	n = (unsigned)(bits != 0) + (unsigned)(rest != 0);
 	for (rest &= rest - 1; rest != 0; rest &= rest - 1)
 		q[n++] = (uint16_t)(base + (unsigned)__builtin_ctzll(rest));
-	out->n += n;
+	return q + n;
 }
 
-static inline void
-put_block(struct jscan_found *out, size_t b, struct jscan_state *st, const char *p,
+/* Returns the new end of the places. */
+static inline uint16_t *
+put_block(struct jscan_found *out, uint16_t *q, size_t b, struct jscan_state *st, const char *p,
 	const struct raw_block *r, bool newlines, uint64_t escaped, uint64_t strings)
 {
 	uint64_t in = strings ^ st->in_string;
@@ -135,7 +135,7 @@ put_block(struct jscan_found *out, size_t b, struct jscan_state *st, const char 
 	out->newline[b] = r->newline;
 	out->any_newline |= r->newline;
 	out->high |= (uint64_t)r->high << b;
-	put_places(out, b, bits);
+	return put_places(q, b, bits);
 }
 
 static inline bool
@@ -152,6 +152,9 @@ static void
 run_portable(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
 	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
 		struct raw_block r = { 0 };
 		uint64_t escaped;
@@ -171,10 +174,12 @@ run_portable(const char *p, size_t n, const struct jscan_marks *m, bool newlines
 			r.u |= p[i + 1] == 'u' ? bit : 0;
 			r.mark |= c == '"' && may_mark(m, p + i + 1) ? bit : 0;
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, newlines, escaped,
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, b, &s, p, &r, newlines, escaped,
 			prefix_xor(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 #ifdef HAVE_X86
@@ -243,6 +248,9 @@ AVX2 static void
 run_avx2(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
 	const __m256i case_bit = _mm256_set1_epi8(0x20), top = _mm256_set1_epi8(0x1f);
 
 	for (size_t i = 0; i < n; i++, p += JSCAN_BLOCK) {
@@ -262,10 +270,12 @@ run_avx2(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 			r.mark = ~equal2(marks2(p, m), marks2(p + 32, m), 0);
 			r.u = r.backslash == 0 ? 0 : equal2(load2(p + 1), load2(p + 33), 'u');
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, i, st, p, &r, newlines, escaped,
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, i, &s, p, &r, newlines, escaped,
 			prefix_xor_clmul(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 AVX512 static inline __m512i
@@ -284,6 +294,9 @@ AVX512 static void
 run_avx512(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
 	static const struct jscan_marks none;
 	const struct jscan_marks *t = m != NULL ? m : &none;
 	const __m512i t0 = load5(t->six[0]), t1 = load5(t->six[1]), t2 = load5(t->six[2]);
@@ -309,10 +322,12 @@ run_avx512(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 			r.mark = _mm512_test_epi8_mask(_mm512_and_si512(g0, g1), g2);
 			r.u = equal5(next, 'u');
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, newlines, escaped,
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, b, &s, p, &r, newlines, escaped,
 			prefix_xor_clmul(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 bool
