@@ -29,6 +29,9 @@ jscan_mark(struct jscan_marks *m, unsigned i, const char *text, size_t n)
 			if (any || v == c >> 4)
 				m->high[k][v] |= bit;
 		}
+		for (unsigned v = 0; v < 64; v++)
+			if (any || v == (c & 63u))
+				m->six[k][v] |= bit;
 	}
 }
 
@@ -89,28 +92,50 @@ prefix_xor(uint64_t x)
 	return x;
 }
 
+/*
+ * The places of a block's set bits, appended. The first two are written whether
+ * they exist or not: most blocks have no more, and a loop whose length is hard
+ * to foresee costs more than the writing.
+ */
 static inline void
-put_block(struct jscan_masks *out, size_t b, struct jscan_state *st, const char *p,
-	const struct raw_block *r, uint64_t escaped, uint64_t strings)
+put_places(struct jscan_found *out, size_t b, uint64_t bits)
+{
+	uint16_t *q = out->place + out->n;
+	unsigned base = (unsigned)b * JSCAN_BLOCK, n;
+	uint64_t rest = bits & (bits - 1);
+
+	q[0] = (uint16_t)(base + (unsigned)__builtin_ctzll(bits | (uint64_t)1 << 63));
+	q[1] = (uint16_t)(base + (unsigned)__builtin_ctzll(rest | (uint64_t)1 << 63));
+	n = (unsigned)(bits != 0) + (unsigned)(rest != 0);
+	for (rest &= rest - 1; rest != 0; rest &= rest - 1)
+		q[n++] = (uint16_t)(base + (unsigned)__builtin_ctzll(rest));
+	out->n += n;
+}
+
+static inline void
+put_block(struct jscan_found *out, size_t b, struct jscan_state *st, const char *p,
+	const struct raw_block *r, bool newlines, uint64_t escaped, uint64_t strings)
 {
 	uint64_t in = strings ^ st->in_string;
 	uint64_t quote = r->quote & ~escaped;
 	uint64_t unicode = r->backslash & ~escaped & r->u;
+	uint64_t control = r->below20 & in;
+	uint64_t bits = (r->bracket & ~in) | (quote & in & r->mark) | control;
 
 	st->in_string = (uint64_t)((int64_t)in >> 63);
-	out->events[b] = (r->bracket & ~in) | (quote & in & r->mark);
-	while (unicode != 0) {
+	for (; unicode != 0; unicode &= unicode - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(unicode);
 
 		if (p[i + 2] == '0' && p[i + 3] == '0')
-			out->events[b] |= (uint64_t)1 << i;
-		unicode &= unicode - 1;
+			bits |= (uint64_t)1 << i;
 	}
-	out->control[b] = r->below20 & in;
+	if (newlines)
+		bits |= r->newline;
+	out->control[b] = control;
 	out->newline[b] = r->newline;
-	out->any_control |= r->below20 & in;
 	out->any_newline |= r->newline;
 	out->high |= (uint64_t)r->high << b;
+	put_places(out, b, bits);
 }
 
 static inline bool
@@ -124,8 +149,8 @@ may_mark(const struct jscan_marks *m, const char *p)
 }
 
 static void
-run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
-	struct jscan_masks *out)
+run_portable(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
+	struct jscan_state *st, struct jscan_found *out)
 {
 	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
 		struct raw_block r = { 0 };
@@ -147,14 +172,15 @@ run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_
 			r.mark |= c == '"' && may_mark(m, p + i + 1) ? bit : 0;
 		}
 		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, escaped, prefix_xor(r.quote & ~escaped));
+		put_block(out, b, st, p, &r, newlines, escaped,
+			prefix_xor(r.quote & ~escaped));
 	}
 }
 
 #ifdef HAVE_X86
 
 #define AVX2 __attribute__((target("avx2,pclmul,bmi")))
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx2,pclmul,bmi")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vbmi,avx2,pclmul,bmi")))
 
 /* prefix_xor by carry-less multiplication with all ones. */
 __attribute__((target("pclmul"))) static inline uint64_t
@@ -214,8 +240,8 @@ marks2(const char *p, const struct jscan_marks *m)
 }
 
 AVX2 static void
-run_avx2(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
-	struct jscan_masks *out)
+run_avx2(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
+	struct jscan_state *st, struct jscan_found *out)
 {
 	const __m256i case_bit = _mm256_set1_epi8(0x20), top = _mm256_set1_epi8(0x1f);
 
@@ -237,23 +263,15 @@ run_avx2(const char *p, size_t n, const struct jscan_marks *m, struct jscan_stat
 			r.u = r.backslash == 0 ? 0 : equal2(load2(p + 1), load2(p + 33), 'u');
 		}
 		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, i, st, p, &r, escaped, prefix_xor_clmul(r.quote & ~escaped));
+		put_block(out, i, st, p, &r, newlines, escaped,
+			prefix_xor_clmul(r.quote & ~escaped));
 	}
 }
 
 AVX512 static inline __m512i
-table5(const uint8_t t[16])
+load5(const void *p)
 {
-	return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)t));
-}
-
-AVX512 static inline __m512i
-groups5(__m512i v, __m512i low, __m512i high)
-{
-	const __m512i nibble = _mm512_set1_epi8(15);
-
-	return _mm512_and_si512(_mm512_shuffle_epi8(low, _mm512_and_si512(v, nibble)),
-		_mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble)));
+	return _mm512_loadu_si512(p);
 }
 
 AVX512 static inline uint64_t
@@ -263,16 +281,15 @@ equal5(__m512i v, char c)
 }
 
 AVX512 static void
-run_avx512(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
-	struct jscan_masks *out)
+run_avx512(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
+	struct jscan_state *st, struct jscan_found *out)
 {
 	static const struct jscan_marks none;
 	const struct jscan_marks *t = m != NULL ? m : &none;
-	__m512i l0 = table5(t->low[0]), h0 = table5(t->high[0]), l1 = table5(t->low[1]);
-	__m512i h1 = table5(t->high[1]), l2 = table5(t->low[2]), h2 = table5(t->high[2]);
+	const __m512i t0 = load5(t->six[0]), t1 = load5(t->six[1]), t2 = load5(t->six[2]);
 
 	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
-		__m512i v = _mm512_loadu_si512(p), next = _mm512_loadu_si512(p + 1);
+		__m512i v = load5(p), next = load5(p + 1);
 		__m512i lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
 		struct raw_block r = { 0 };
 		uint64_t escaped;
@@ -284,13 +301,17 @@ run_avx512(const char *p, size_t n, const struct jscan_marks *m, struct jscan_st
 		r.newline = r.below20 == 0 ? 0 : equal5(v, '\n');
 		r.high = _mm512_movepi8_mask(v) != 0;
 		if (m != NULL) {
-			r.mark = _mm512_test_epi8_mask(_mm512_and_si512(groups5(next, l0, h0),
-				groups5(_mm512_loadu_si512(p + 1 + PLACE_1), l1, h1)),
-				groups5(_mm512_loadu_si512(p + 1 + PLACE_2), l2, h2));
-			r.u = r.backslash == 0 ? 0 : equal5(next, 'u');
+			/* A byte's low six bits choose its entry. */
+			__m512i g0 = _mm512_permutexvar_epi8(next, t0);
+			__m512i g1 = _mm512_permutexvar_epi8(load5(p + 1 + PLACE_1), t1);
+			__m512i g2 = _mm512_permutexvar_epi8(load5(p + 1 + PLACE_2), t2);
+
+			r.mark = _mm512_test_epi8_mask(_mm512_and_si512(g0, g1), g2);
+			r.u = equal5(next, 'u');
 		}
 		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, escaped, prefix_xor_clmul(r.quote & ~escaped));
+		put_block(out, b, st, p, &r, newlines, escaped,
+			prefix_xor_clmul(r.quote & ~escaped));
 	}
 }
 
@@ -303,7 +324,8 @@ jscan_can(enum jscan_level level)
 	    !__builtin_cpu_supports("avx2"))
 		return false;
 	return level == JSCAN_AVX2 ||
-		(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"));
+		(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vbmi"));
 }
 
 #else
@@ -326,21 +348,22 @@ jscan_best(void)
 
 void
 jscan_run(enum jscan_level level, const char *p, size_t n, const struct jscan_marks *marks,
-	struct jscan_state *st, struct jscan_masks *out)
+	bool newlines, struct jscan_state *st, struct jscan_found *out)
 {
-	out->any_control = out->any_newline = out->high = 0;
+	out->n = 0;
+	out->any_newline = out->high = 0;
 #ifdef HAVE_X86
 	if (level == JSCAN_AVX512) {
-		run_avx512(p, n, marks, st, out);
+		run_avx512(p, n, marks, newlines, st, out);
 		return;
 	}
 	if (level == JSCAN_AVX2) {
-		run_avx2(p, n, marks, st, out);
+		run_avx2(p, n, marks, newlines, st, out);
 		return;
 	}
 #endif
 	(void)level;
-	run_portable(p, n, marks, st, out);
+	run_portable(p, n, marks, newlines, st, out);
 }
 
 const char *
