@@ -21,7 +21,7 @@ rm -rf traces.jsonl.zst traces.jsonl.zst.state data router.safetensors router.ya
 LLMR_SETTINGS=/dev/null
 export LLMR_SETTINGS
 
-bold= plain=
+bold="" plain=""
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
 	bold=$(printf '\033[1m') plain=$(printf '\033[0m')
 fi

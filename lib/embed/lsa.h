@@ -24,7 +24,7 @@ struct jsonw;
 struct lsa;
 struct lsa_scratch;
 
-#define LSA_MAX_DIM 2048
+#define LSA_MAX_DIM 4096
 
 /* As embed_fit; every parameter is set. */
 struct lsa *lsa_fit(const struct embed_params *, const struct slice *texts, size_t n,

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,43 @@
 #include "fmt/jsonw.h"
 #include "fmt/safetensors.h"
 #include "math/mat.h"
+
+/*
+ * Allocations of this program's own code are counted where the C library lets
+ * us; the sanitizers bring their own allocator.
+ */
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+	!defined(__clang__)
+#define COUNTED 1
+void *__libc_malloc(size_t n);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *p, size_t n);
+static atomic_size_t allocations;
+
+void *
+malloc(size_t n)
+{
+	atomic_fetch_add(&allocations, 1);
+	return __libc_malloc(n);
+}
+
+void *
+calloc(size_t n, size_t size)
+{
+	atomic_fetch_add(&allocations, 1);
+	return __libc_calloc(n, size);
+}
+
+void *
+realloc(void *p, size_t n)
+{
+	atomic_fetch_add(&allocations, 1);
+	return __libc_realloc(p, n);
+}
+#else
+#define COUNTED 0
+static atomic_size_t allocations;
+#endif
 
 /* Prompts of four families, enough alike that their terms recur. */
 #define N 1200
@@ -190,6 +228,36 @@ Test(embed, round_trip)
 	unlink(path);
 }
 
+Test(embed, text_allocates_nothing)
+{
+	static const char *const kinds[] = { "lsa", "hash" };
+	struct slice texts[N];
+	struct err e = ERR_INIT;
+	char big[20000];
+
+	open_or_skip();
+	make_texts(texts);
+	memset(big, 'x', sizeof(big));
+	for (size_t i = 0; i < sizeof(big); i += 7)
+		big[i] = ' ';
+	for (size_t k = 0; k < 2; k++) {
+		struct embedder *m = fit(kinds[k], 0, texts, N, 1, &e);
+		struct embed_scratch *s = embed_scratch_new(m, &e);
+		float x[384];
+		size_t before = atomic_load(&allocations);
+
+		cr_assert(m != NULL && s != NULL, "%s", e.msg);
+		cr_expect(!COUNTED || before > 0, "nothing is counted");
+		for (size_t i = 0; i < N; i++)
+			embed_text(m, texts[i], s, x);
+		embed_text(m, (struct slice){ big, sizeof(big) }, s, x);
+		cr_expect(atomic_load(&allocations) == before, "%s: %zu allocations", kinds[k],
+			(size_t)atomic_load(&allocations) - before);
+		embed_scratch_free(s);
+		embed_free(m);
+	}
+}
+
 /* Few texts: fewer than dimensions, one, none. */
 Test(embed, few_texts)
 {
@@ -220,7 +288,7 @@ Test(embed, few_texts)
 Test(embed, parameters)
 {
 	static const struct embed_params bad[] = {
-		{ .kind = "word2vec" }, { .dim = 7 }, { .dim = 4096 }, { .min_df = 1 },
+		{ .kind = "word2vec" }, { .dim = 7 }, { .dim = 4097 }, { .min_df = 1 },
 		{ .max_bytes = 8 }, { .max_bytes = (size_t)1 << 40 },
 		{ .max_features = (size_t)1 << 40 }, { .kind = "hash", .dim = 65537 },
 	};

@@ -577,7 +577,8 @@ put_attrs(struct buf *b, struct attrs attrs)
 			buf_printf(&one, "%s %lld", a->type == ATTR_INT ? "int" : "bool", (long long)a->i);
 		canon_add(&c, &one);
 	}
-	qsort(c.v, c.n, sizeof *c.v, by_text);
+	if (c.n > 0)
+		qsort(c.v, c.n, sizeof *c.v, by_text);
 	for (size_t i = 0; i < c.n; i++)
 		buf_str(b, c.v[i]);
 	canon_finish(&c);
