@@ -119,7 +119,7 @@ repro:
 deps:
 	@sh share/deps.sh build
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory $(JOBS) all
 	@sh examples/demo.sh $(B)/llmr
 help:
 	@printf '%s\n' 'make            build build/llmr (no network)' \
@@ -153,10 +153,11 @@ $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libllmr.a
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 .PHONY: check check-all check-unit check-cli check-fuzz check-integ lint asan valgrind fuzz bench-peers
+JOBS = -j$(shell nproc 2>/dev/null || echo 1)
 # Everything, set-up included; the last line counts what passed and failed.
 check:
 	@sh share/deps.sh check
-	@$(MAKE) --no-print-directory all $(B)/libllmr.so
+	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(FUZZ_BIN) $(GEN)
 	@MAKE='$(MAKE)' B='$(B)' sh tests/check.sh
 check-unit: $(B)/unit
 	@$(B)/unit --jobs 2

@@ -11,6 +11,7 @@
 #include "model/eval.h"
 
 #define NAMED_LEAKS 5
+#define NAMED_MODELS 5
 
 struct judging {
 	struct router *router;
@@ -74,7 +75,46 @@ allocate(struct judging *j, struct err *e)
 	return 0;
 }
 
-/* The data's matrices in the router's order of models; models on one side only are named. */
+/* One warning for a list of models, the first few by name. */
+static void
+warn_models(struct ctx *c, const struct buf *names, size_t n, const char *what)
+{
+	if (n > 0)
+		log_warn(&c->log, "%zu model%s %s:%s", n, n == 1 ? "" : "s", what, buf_cstr(names));
+}
+
+static void
+note_model(struct buf *names, size_t *n, const char *name)
+{
+	if ((*n)++ < NAMED_MODELS)
+		buf_printf(names, "%s %s", *n == 1 ? "" : ",", name);
+	else if (*n == NAMED_MODELS + 1)
+		buf_str(names, ", ...");
+}
+
+/* Models on one side only are named. */
+static void
+compare_models(struct ctx *c, const struct judging *j)
+{
+	const struct router *r = j->router;
+	const struct dataset *ds = j->data;
+	struct buf names = BUF_INIT;
+	size_t n = 0;
+
+	for (size_t k = 0; k < ds->m; k++)
+		if (map_find(&r->models, ds->models.keys[k], ds->models.key_len[k]) == MAP_NONE)
+			note_model(&names, &n, ds->models.keys[k]);
+	warn_models(c, &names, n, "of the data unknown to the router, left out");
+	buf_reset(&names);
+	n = 0;
+	for (size_t k = 0; k < r->knn->m; k++)
+		if (!j->candidate[k])
+			note_model(&names, &n, r->models.keys[k]);
+	warn_models(c, &names, n, "of the router without a score in the data, not chosen");
+	buf_finish(&names);
+}
+
+/* The data's matrices in the router's order of models. */
 static int
 match_models(struct ctx *c, struct judging *j)
 {
@@ -82,10 +122,6 @@ match_models(struct ctx *c, struct judging *j)
 	const struct dataset *ds = j->data;
 	size_t m = r->knn->m;
 
-	for (size_t k = 0; k < ds->m; k++)
-		if (map_find(&r->models, ds->models.keys[k], ds->models.key_len[k]) == MAP_NONE)
-			log_warn(&c->log, "model '%s' is unknown to the router and was left out",
-			    ds->models.keys[k]);
 	for (size_t k = 0; k < m; k++) {
 		size_t from = map_find(&ds->models, r->models.keys[k], r->models.key_len[k]);
 
@@ -94,13 +130,11 @@ match_models(struct ctx *c, struct judging *j)
 			j->cost[i * m + k] = from == MAP_NONE ? NAN : ds->cost[i * ds->m + from];
 			j->candidate[k] = j->candidate[k] || !isnan(j->score[i * m + k]);
 		}
-		if (!j->candidate[k])
-			log_warn(&c->log, "model '%s' of the router has no score in the data and "
-			    "was not chosen", r->models.keys[k]);
 		j->candidates += j->candidate[k];
 	}
 	if (j->candidates == 0)
 		return err_set(&c->err, ERR_INPUT, "no model of the router occurs in the data");
+	compare_models(c, j);
 	return 0;
 }
 

@@ -1,7 +1,5 @@
 #include "load.h"
 
-#include <string.h>
-
 #include "model/artifact.h"
 
 struct dataset *
@@ -18,12 +16,7 @@ load_data(struct ctx *c, const char *from)
 	}
 	for (size_t i = 0; i < n; i++)
 		paths[i] = opt_nth(c, "data", i);
-	if (strcmp(from, "records") != 0) {
-		err_set(&c->err, ERR_USAGE, "--from %s: run 'llmr convert --from %s' first", from,
-		    from);
-		return NULL;
-	}
-	ds = dataset_load(paths, n, &c->err);
+	ds = dataset_import(importers_kind(from), paths, n, c->cancel, &c->err);
 	if (ds == NULL)
 		return NULL;
 	if (ds->null_records > 0)

@@ -462,31 +462,45 @@ load_lines(struct dataset *ds, struct stream_lines *lines, struct err *e)
 }
 
 static int
-load_file(struct dataset *ds, const char *path, struct err *e)
+add_imported(void *ctx, struct record *rec, struct err *e)
 {
+	return dataset_add(ctx, rec, e);
+}
+
+static int
+load_file(struct dataset *ds, enum import_kind kind, const char *path, struct cancel *cancel,
+	struct err *e)
+{
+	const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+	const struct import_opts opts = { .on_record = add_imported, .ctx = ds, .cancel = cancel };
 	struct stream_in *in = stream_in_open(path, e);
-	struct stream_lines *lines = NULL;
+	struct stream_lines *lines;
 	int r = -1;
 
 	if (in == NULL)
 		return -1;
-	lines = stream_lines_new(in, DATASET_MAX_LINE, e);
-	if (lines != NULL && (r = load_lines(ds, lines, e)) < 0)
-		err_wrap(e, "%s", strcmp(path, "-") == 0 ? "standard input" : path);
-	stream_lines_free(lines);
+	if (kind != IMPORT_NONE)
+		r = importers_read(kind, in, name, &opts, NULL, e);
+	else {
+		lines = stream_lines_new(in, DATASET_MAX_LINE, e);
+		if (lines != NULL && (r = load_lines(ds, lines, e)) < 0)
+			err_wrap(e, "%s", name);
+		stream_lines_free(lines);
+	}
 	stream_in_close(in);
 	return r;
 }
 
 struct dataset *
-dataset_load(const char *const *paths, size_t n_paths, struct err *e)
+dataset_import(enum import_kind kind, const char *const *paths, size_t n_paths,
+	struct cancel *cancel, struct err *e)
 {
 	struct dataset *ds = dataset_new(e);
 
 	if (ds == NULL)
 		return NULL;
 	for (size_t i = 0; i < n_paths; i++)
-		if (load_file(ds, paths[i], e) < 0)
+		if (load_file(ds, kind, paths[i], cancel, e) < 0)
 			goto fail;
 	if (dataset_finish_build(ds, e) < 0) {
 		if (n_paths == 1)
@@ -497,6 +511,12 @@ dataset_load(const char *const *paths, size_t n_paths, struct err *e)
 fail:
 	dataset_free(ds);
 	return NULL;
+}
+
+struct dataset *
+dataset_load(const char *const *paths, size_t n_paths, struct err *e)
+{
+	return dataset_import(IMPORT_NONE, paths, n_paths, NULL, e);
 }
 
 bool

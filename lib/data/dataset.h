@@ -8,7 +8,7 @@
  * tasks by name; repeated cells are sorted, then averaged; of texts with the
  * same id the shortest is kept, then the first by bytes; of several task names
  * the first by bytes.
- * Depends on: data/record, fmt/stream, base/map.  Threads: immutable after
+ * Depends on: data/record, data/importers, fmt/stream, base/map.  Threads: immutable after
  * dataset_finish_build.
  */
 #ifndef LLMR_DATA_DATASET_H
@@ -17,9 +17,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "data/importers.h"
 #include "data/record.h"
 
 #define DATASET_MAX_MODELS 1024
@@ -52,6 +54,9 @@ struct dataset {
  * are counted in null_records; when none has any: ERR_INPUT with a clear word.
  */
 struct dataset *dataset_load(const char *const *paths, size_t n_paths, struct err *e);
+/* The same for files of a known data set (data/importers.h). */
+struct dataset *dataset_import(enum import_kind kind, const char *const *paths, size_t n_paths,
+	struct cancel *, struct err *e);
 void dataset_free(struct dataset *);		/* NULL is fine */
 
 /* Builder, used by dataset_load and the importers. */

@@ -185,7 +185,9 @@ parse_time(struct jread *j, struct arena *a, struct record *r, const struct fiel
 		return wrong(f, "time such as 2026-11-20T10:00:00Z", e);
 	memcpy(text, s.p, s.n);
 	text[s.n] = '\0';
-	return str_time("key \"timestamp\"", text, 0, int_at(r, f), e);
+	if (str_time(f->name, text, 0, int_at(r, f), NULL) < 0)
+		return wrong(f, "time such as 2026-11-20T10:00:00Z", e);
+	return 0;
 }
 
 static int

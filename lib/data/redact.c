@@ -114,6 +114,19 @@ find_card(const char *p, size_t n, size_t from)
 	return (struct span_found){ 0, 0 };
 }
 
+/* Four numbers with dots between them. */
+static bool
+is_address(const char *p, size_t n)
+{
+	size_t dots = 0, others = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		dots += p[i] == '.';
+		others += p[i] != '.' && !isdigit((unsigned char)p[i]);
+	}
+	return dots == 3 && others == 0;
+}
+
 /* International with its +, or ten or eleven digits grouped by two separators or more. */
 static struct span_found
 find_phone(const char *p, size_t n, size_t from)
@@ -130,7 +143,7 @@ find_phone(const char *p, size_t n, size_t from)
 		len = digit_run(p, n, i + (plus || paren), " -.()", &digits, &breaks) +
 			(plus || paren);
 		if ((plus ? digits >= 7 && digits <= 15 :
-			    digits >= 10 && digits <= 11 && breaks >= 2 && breaks <= 5) &&
+			    digits >= 10 && digits <= 11 && breaks >= 2 && breaks <= 5 && !is_address(p + i, len)) &&
 		    (i + len == n || !is_word(p[i + len])))
 			return (struct span_found){ i, len };
 		while (i + 1 < n && isdigit((unsigned char)p[i + 1]))

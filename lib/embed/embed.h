@@ -32,7 +32,7 @@ struct embed_times { double tokenize_us, project_us; };
 
 /* Hyperparameters; 0 / NULL mean default. Names as in llmr-train(1). */
 struct embed_params {
-	const char *kind;		/* "lsa", "hash" */
+	const char *kind;		/* "lsa" (default), "hash" */
 	size_t dim;			/* lsa 256, hash 384 */
 	size_t min_df;			/* lsa: distinct queries that hold a term, at least 2, the default */
 	size_t max_features;		/* lsa: vocabulary size limit, EMBED_MAX_FEATURES; highest frequency first */
@@ -56,10 +56,17 @@ struct embed_times embed_scratch_times(const struct embed_scratch *);
 int embed_batch(const struct embedder *, const struct slice *texts, size_t n, float *out,
 	struct pool *pool, struct err *e);
 
-/* Tensors under "embedder." into an artifact, and its description as the value of llmr.embedder (JSON object text). */
+/*
+ * Tensors under "embedder." into an artifact (borrowed until it is saved), and
+ * its description as the value of llmr.embedder: a JSON object with kind, dim,
+ * max_bytes, terms_version and what else the kind has to tell.
+ */
 int embed_save(const struct embedder *, struct tensorfile_writer *, struct err *e);
 void embed_describe(const struct embedder *, struct jsonw *);
-/* From an artifact: description (JSON text) and tensors, all checked. Borrows the tensorfile's memory. */
+/*
+ * From an artifact: description (JSON text) and tensors, all checked (shapes,
+ * finite numbers, indices in bounds). Borrows the tensorfile's memory.
+ */
 struct embedder *embed_load(const struct tensorfile *, struct slice description, struct err *e);
 
 #endif

@@ -1,6 +1,7 @@
 #include "embed/lsa.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,8 +96,9 @@ lsa_scratch_new(const struct lsa *l, struct err *e)
 		return NULL;
 	if (terms_init(&s->terms, l->max_bytes, e) < 0)
 		goto fail;
-	if (most > l->vocab.n)
-		most = l->vocab.n;
+	/* Words and characters apart: a table from a file may give both the same row. */
+	if (most > 2 * l->vocab.n)
+		most = 2 * l->vocab.n;
 	s->count = mem_calloc(l->vocab.n, sizeof(*s->count), e);
 	s->row = mem_calloc(most, sizeof(*s->row), e);
 	s->coef = mem_calloc(most, sizeof(*s->coef), e);
@@ -208,7 +210,7 @@ distinct(const struct slice *texts, size_t n, size_t *n_out, struct err *e)
 		(out = mem_calloc(n, sizeof(*out), e)) == NULL)
 		goto out;
 	for (size_t k = 0; k < n; k++) {
-		size_t i = map_hash(texts[k].p, texts[k].n, 0) & (cap - 1);
+		size_t i = texts[k].n == 0 ? 0 : map_hash(texts[k].p, texts[k].n, 0) & (cap - 1);
 
 		while (table[i] != 0 && !slice_eq(texts[table[i] - 1], texts[k]))
 			i = (i + 1) & (cap - 1);
@@ -257,7 +259,7 @@ fit_finish(struct fit *f)
 	free(f->workers);
 	free(f->scratch);
 	free(f->which);
-	sparse_finish(&f->x);
+	svd_sparse_finish(&f->x);
 }
 
 static bool

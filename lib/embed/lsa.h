@@ -24,7 +24,7 @@ struct jsonw;
 struct lsa;
 struct lsa_scratch;
 
-#define LSA_MAX_DIM 2048
+#define LSA_MAX_DIM 4096
 
 /* As embed_fit; every parameter is set. */
 struct lsa *lsa_fit(const struct embed_params *, const struct slice *texts, size_t n,
@@ -38,7 +38,10 @@ void lsa_scratch_free(struct lsa_scratch *);
 void lsa_text(const struct lsa *, struct slice text, struct lsa_scratch *, float *out,
 	struct embed_times *);
 
-/* Tensors embedder.slots U64 [cap], .weights F32 [terms x 2] (idf, scale), .table I8 [terms x stride]. */
+/*
+ * Tensors embedder.slots U64 [cap], .weights F32 [terms x 2] (idf, scale),
+ * .table I8 [terms x stride], stride = dim padded to GATHER_COLS.
+ */
 int lsa_save(const struct lsa *, struct tensorfile_writer *, struct err *e);
 /* Members of the description's object. */
 void lsa_describe(const struct lsa *, struct jsonw *);

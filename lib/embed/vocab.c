@@ -9,6 +9,7 @@
 #define BLOCK 512		/* texts of one part */
 #define WAVE 8			/* parts counted before they are merged */
 #define SHARDS 16		/* of the counts, by hash, each merged by one thread */
+#define MAX_RUN 4096		/* a table filled by hashes has runs of a few dozen */
 
 static size_t
 shard_of(uint64_t hash)
@@ -347,7 +348,7 @@ out:
 int
 vocab_check(const struct vocab *v, struct err *e)
 {
-	size_t used = 0;
+	size_t used = 0, run = 0;
 
 	if (v->n > VOCAB_MAX_TERMS || v->cap < 2 || (v->cap & (v->cap - 1)) != 0)
 		return err_set(e, ERR_INPUT, "term table of %zu slots for %zu terms is not usable",
@@ -355,8 +356,13 @@ vocab_check(const struct vocab *v, struct err *e)
 	for (size_t i = 0; i < v->cap; i++) {
 		uint32_t row = (uint32_t)v->slots[i];
 
-		if (v->slots[i] == 0)
+		if (v->slots[i] == 0) {
+			run = 0;
 			continue;
+		}
+		if (++run > MAX_RUN)
+			return err_set(e, ERR_INPUT, "term table: more than %d slots in a row are used",
+				MAX_RUN);
 		if (row == 0 || row > v->n)
 			return err_set(e, ERR_INPUT, "term table: slot %zu names row %u of %zu", i,
 				row, v->n);

@@ -82,6 +82,7 @@ static int
 read_row(struct csv *c, uint64_t line, struct err *e)
 {
 	bool quoted = false, any = false;
+	size_t from = c->text.len;	/* of the field */
 	int ch;
 
 	while ((ch = peek(c, e)) >= 0) {
@@ -102,12 +103,13 @@ read_row(struct csv *c, uint64_t line, struct err *e)
 			}
 			continue;
 		}
-		if (ch == '"') {
+		if (ch == '"' && c->text.len == from) {
 			quoted = any = true;
 		} else if (ch == ',') {
 			any = true;
 			if (end_field(c, e) < 0)
 				return -1;
+			from = c->text.len;
 		} else if (ch == '\n') {
 			c->line++;
 			break;

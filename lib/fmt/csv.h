@@ -3,7 +3,7 @@
  *
  * Fields may be quoted, quotes inside doubled, newlines inside quotes kept;
  * "\n" and "\r\n" end rows; a byte order mark at the start and empty lines are
- * skipped. Rows may differ in length: the caller compares.
+ * skipped. A quote inside an unquoted field is itself. Rows may differ in length: the caller compares.
  * Depends on: fmt/stream, base/buf.  Threads: a reader belongs to one thread.
  */
 #ifndef LLMR_FMT_CSV_H

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are used in p
 
 #define LENGTH_BYTES 8		/* the header's length, before it */
 #define ALIGN 64
+#define HUGE_PAGE ((size_t)2 << 20)
 #define FILLER "_pad."		/* the format knows no gaps: alignment is made by tensors of zeros */
 #define METADATA "__metadata__"
 
@@ -411,6 +413,29 @@ tensorfile_free(struct tensorfile *f)
 	free(f);
 }
 
+/*
+ * Memory for a file. Large ones ask for huge pages: a router's tables are read
+ * at random, and page faults alone would cost more than reading the file.
+ */
+static void *
+file_memory(size_t n, struct err *e)
+{
+#ifdef MADV_HUGEPAGE
+	size_t bytes = (n + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+	void *p;
+
+	if (n >= 2 * HUGE_PAGE) {
+		if (posix_memalign(&p, HUGE_PAGE, bytes) != 0) {
+			err_nomem(e);
+			return NULL;
+		}
+		(void)madvise(p, bytes, MADV_HUGEPAGE);
+		return p;
+	}
+#endif
+	return mem_aligned(n, 1, e);
+}
+
 /* Bytes of a stream whose size is not known beforehand, at an aligned place. */
 static void *
 read_stream(const char *path, size_t *n, struct err *e)
@@ -419,7 +444,7 @@ read_stream(const char *path, size_t *n, struct err *e)
 	void *p = NULL;
 
 	if (io_read_file(path, TENSORFILE_MAX_BYTES, &b, e) == 0 &&
-		(p = mem_aligned(b.len, 1, e)) != NULL && b.len > 0)
+		(p = file_memory(b.len, e)) != NULL && b.len > 0)
 		memcpy(p, b.p, b.len);
 	*n = b.len;
 	buf_finish(&b);
@@ -438,7 +463,7 @@ read_regular(int fd, uint64_t size, size_t *n, struct err *e)
 		return NULL;
 	}
 	*n = (size_t)size;
-	if ((p = mem_aligned(*n, 1, e)) == NULL)
+	if ((p = file_memory(*n, e)) == NULL)
 		return NULL;
 	if (io_read_full(fd, p, *n, &got, e) < 0 || io_read_full(fd, &more, 1, &beyond, e) < 0)
 		goto fail;

@@ -8,7 +8,8 @@
  * the writer puts fillers: U8 tensors of zeros named "_pad.N", which the reader
  * checks and leaves out of its list. Other readers accept the file as it is.
  * The reader checks header length, JSON, dtypes, shapes, alignment, offsets in
- * bounds, without gaps or overlaps, duplicate names, before anything is used. Any bytes either load or give one error.
+ * bounds, without gaps or overlaps, duplicate names, before anything is used.
+ * Any bytes either load or give one error.
  * Depends on: fmt/jread, base/io.  Threads: immutable after load.
  */
 #ifndef LLMR_FMT_SAFETENSORS_H
@@ -20,7 +21,10 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum dtype { DTYPE_U8, DTYPE_I8, DTYPE_U16, DTYPE_I16, DTYPE_F16, DTYPE_BF16, DTYPE_U32, DTYPE_I32, DTYPE_F32, DTYPE_U64, DTYPE_I64, DTYPE_F64, DTYPE_BOOL };
+enum dtype {
+	DTYPE_U8, DTYPE_I8, DTYPE_U16, DTYPE_I16, DTYPE_F16, DTYPE_BF16, DTYPE_U32, DTYPE_I32,
+	DTYPE_F32, DTYPE_U64, DTYPE_I64, DTYPE_F64, DTYPE_BOOL
+};
 size_t dtype_size(enum dtype);
 const char *dtype_name(enum dtype);	/* "F32" ... */
 
@@ -42,30 +46,44 @@ struct tensorfile;
 
 /* Read into private memory (never mapped). */
 struct tensorfile *tensorfile_load(const char *path, struct err *e);
-/* Parse bytes; takes ownership of p (free(3)d with the file) on success only. p must be 64-byte aligned. */
+/*
+ * Parse n bytes at p, which must be 64-byte aligned. On success p belongs to
+ * the file (free(3)); on failure it stays the caller's.
+ */
 struct tensorfile *tensorfile_take(void *p, size_t n, struct err *e);
 void tensorfile_free(struct tensorfile *);
 size_t tensorfile_count(const struct tensorfile *);
 const struct tensor *tensorfile_at(const struct tensorfile *, size_t i);	/* by name, i < count */
 /* NULL when absent. */
 const struct tensor *tensorfile_find(const struct tensorfile *, const char *name);
-/* The tensor of that name with exactly this dtype and shape (0 in shape = any); else NULL and ERR_INPUT saying what differs. */
-const struct tensor *tensorfile_need(const struct tensorfile *, const char *name, enum dtype, unsigned n_dims, const uint64_t *shape, struct err *e);
+/*
+ * The tensor of that name with exactly this dtype and shape (0 in shape = any
+ * size); else NULL and ERR_INPUT saying what differs.
+ */
+const struct tensor *tensorfile_need(const struct tensorfile *, const char *name, enum dtype,
+	unsigned n_dims, const uint64_t *shape, struct err *e);
 /* Value of a __metadata__ key, decoded; SLICE_NONE when absent. */
 struct slice tensorfile_meta(const struct tensorfile *, const char *key);
 size_t tensorfile_meta_count(const struct tensorfile *);
-void tensorfile_meta_at(const struct tensorfile *, size_t i, struct slice *key, struct slice *value);
+void tensorfile_meta_at(const struct tensorfile *, size_t i, struct slice *key,
+	struct slice *value);
 /* SHA-256 of the whole file (worked out at each call), and its size. */
 void tensorfile_digest(const struct tensorfile *, uint8_t out[32]);
 uint64_t tensorfile_bytes(const struct tensorfile *);
 
-/* Writer: tensors are borrowed until save. Bytes depend on content only (metadata sorted by key). */
+/*
+ * Writer: tensors' data are borrowed until save. The bytes depend on content
+ * only: tensors are sorted by name, metadata by key.
+ */
 struct tensorfile_writer;
 struct tensorfile_writer *tensorfile_writer_new(struct err *e);
-int tensorfile_writer_meta(struct tensorfile_writer *, const char *key, const char *value, struct err *e);
-int tensorfile_writer_add(struct tensorfile_writer *, const char *name, enum dtype, unsigned n_dims, const uint64_t *shape, const void *data, struct err *e);
+int tensorfile_writer_meta(struct tensorfile_writer *, const char *key, const char *value,
+	struct err *e);
+int tensorfile_writer_add(struct tensorfile_writer *, const char *name, enum dtype,
+	unsigned n_dims, const uint64_t *shape, const void *data, struct err *e);
 /* Atomic. digest (SHA-256 of the file) may be NULL. */
-int tensorfile_writer_save(struct tensorfile_writer *, const char *path, uint8_t digest[32], struct err *e);
+int tensorfile_writer_save(struct tensorfile_writer *, const char *path, uint8_t digest[32],
+	struct err *e);
 void tensorfile_writer_free(struct tensorfile_writer *);
 
 #endif

@@ -30,7 +30,10 @@ int mat_open(struct err *e);
 const char *mat_core(void);
 const char *mat_version(void);
 
-/* C = alpha A B^T + beta C. A [n x k], B [m x k], C [n x m]. Blocks of MAT_BLOCK_ROWS rows over the pool. */
+/*
+ * C = alpha A B^T + beta C. A [n x k], B [m x k], C [n x m]. Blocks of
+ * MAT_BLOCK_ROWS rows over the pool.
+ */
 void mat_mul_nt(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);
 /* C = alpha A B + beta C. A [n x k], B [k x m]. */
 void mat_mul_nn(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);

@@ -12,7 +12,7 @@
 #define RANK_TOLERANCE 1e-7	/* squared length left of a direction, relative, that still counts */
 
 void
-sparse_finish(struct sparse *x)
+svd_sparse_finish(struct sparse *x)
 {
 	free(x->start);
 	free(x->col);
@@ -21,7 +21,7 @@ sparse_finish(struct sparse *x)
 }
 
 int
-sparse_transpose(const struct sparse *x, struct sparse *out, struct err *e)
+svd_transpose(const struct sparse *x, struct sparse *out, struct err *e)
 {
 	size_t n = x->start[x->rows];
 
@@ -30,7 +30,7 @@ sparse_transpose(const struct sparse *x, struct sparse *out, struct err *e)
 	out->col = mem_calloc(n, sizeof(*out->col), e);
 	out->val = mem_calloc(n, sizeof(*out->val), e);
 	if (out->start == NULL || out->col == NULL || out->val == NULL) {
-		sparse_finish(out);
+		svd_sparse_finish(out);
 		return -1;
 	}
 	/* Counted two places up, so that filling leaves start[c] where row c begins. */
@@ -156,7 +156,7 @@ work_finish(struct work *w)
 	free(w->h);
 	free(w->t);
 	free(w->w);
-	sparse_finish(&w->xt);
+	svd_sparse_finish(&w->xt);
 }
 
 static int
@@ -175,7 +175,7 @@ static int
 work_init(struct work *w, const struct sparse *x, size_t l, struct err *e)
 {
 	if (new_mat(&w->y, x->rows, l, e) < 0 || new_mat(&w->q, x->rows, l, e) < 0 ||
-		new_mat(&w->b, x->cols, l, e) < 0 || sparse_transpose(x, &w->xt, e) < 0)
+		new_mat(&w->b, x->cols, l, e) < 0 || svd_transpose(x, &w->xt, e) < 0)
 		return -1;
 	w->g = mem_calloc(l * l, sizeof(*w->g), e);
 	w->h = mem_calloc(l * l, sizeof(*w->h), e);

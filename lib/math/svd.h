@@ -26,9 +26,9 @@ struct sparse {
 };
 
 /* Release the three arrays. */
-void sparse_finish(struct sparse *);
+void svd_sparse_finish(struct sparse *);
 /* out = x transposed, each of its rows ascending. Caller finishes it. */
-int sparse_transpose(const struct sparse *x, struct sparse *out, struct err *e);
+int svd_transpose(const struct sparse *x, struct sparse *out, struct err *e);
 
 struct svd_params {
 	size_t rank;		/* singular vectors wanted */

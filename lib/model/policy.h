@@ -10,6 +10,7 @@
 #ifndef LLMR_MODEL_POLICY_H
 #define LLMR_MODEL_POLICY_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -469,6 +469,9 @@ message_plain_json(struct slice any, struct buf *out)
 	jread_init(&j, any.p, any.n);
 	if (plain(&j, out) && jread_done(&j, NULL) == 0)
 		return true;
-	out->len = before;
+	if (out->p != NULL) {
+		out->len = before;
+		out->p[before] = '\0';
+	}
 	return false;
 }

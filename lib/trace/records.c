@@ -685,6 +685,25 @@ inner_strings(struct jread *j, struct arena *a, const char *k1, struct slice *v1
 	return jread_well(j);
 }
 
+/* {"propensity": X}: the contract's own place for what it has no member for. */
+static bool
+custom_attributes(struct jread *j, double *propensity)
+{
+	struct slice key;
+
+	if (jread_peek(j) != JREAD_OBJECT)
+		return jread_skip(j);
+	if (!jread_object(j))
+		return false;
+	while (jread_member(j, &key)) {
+		bool wanted = slice_is(key, "propensity") && jread_peek(j) == JREAD_NUMBER;
+
+		if (wanted ? !jread_double(j, propensity) : !jread_skip(j))
+			return false;
+	}
+	return jread_well(j);
+}
+
 static bool
 read_payload(struct records *r, struct slice json, struct record *d)
 {
@@ -713,6 +732,8 @@ read_payload(struct records *r, struct slice json, struct record *d)
 				"user_id", &d->user);
 		else if (slice_is(key, "propensity") && jread_peek(&j) == JREAD_NUMBER)
 			ok = jread_double(&j, &d->propensity);
+		else if (slice_is(key, "custom_attributes"))
+			ok = custom_attributes(&j, &d->propensity);
 		else
 			ok = jread_skip(&j);
 	}

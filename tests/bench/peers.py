@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LLMR = os.environ.get("LLMR", os.path.join(ROOT, "build", "llmr"))
@@ -100,9 +101,56 @@ def bench_train():
     row("same, cold caches", "–", "–", f"{b['cold']['p50']:.0f} / {b['cold']['p99']:.0f}", "", "P99 ≤ 500")
 
 
+def cpu_of(pid):
+    f = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(f[11]) + int(f[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def start_jaeger(binary, port):
+    none = ["query.grpc-server", "collector.otlp.grpc", "collector.grpc-server", "collector.http-server", "admin.http"]
+    flags = [f"--{n}.host-port=127.0.0.1:0" for n in none]
+    p = subprocess.Popen([binary, "--log-level=error", f"--query.http-server.host-port=127.0.0.1:{port}",
+                          f"--collector.otlp.http.host-port=127.0.0.1:{port + 1}"] + flags,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                         env=dict(os.environ, SPAN_STORAGE_TYPE="memory"))
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/services").read()
+            return p
+        except OSError:
+            time.sleep(0.1)
+    sys.exit("Jaeger does not start")
+
+
+def bench_extract():
+    binary = os.environ.get("LLMR_JAEGER", os.path.join(ROOT, "build", "jaeger-all-in-one"))
+    integ = os.path.join(ROOT, "tests", "integ")
+    if subprocess.run(["sh", os.path.join(integ, "build-jaeger.sh"), binary]).returncode:
+        return print("extract: skipped, no Jaeger")
+    port = 20000 + os.getpid() % 20000
+    jaeger = start_jaeger(binary, port)
+    try:
+        made = subprocess.run(["awk", "-v", "n=20000", "-v", "seed=1", "-v", f"t0={int(time.time()) - 80000}",
+                               "-f", os.path.join(integ, "gentraces.awk")], stdout=subprocess.PIPE, check=True).stdout
+        for line in made.splitlines():
+            q = urllib.request.Request(f"http://127.0.0.1:{port + 1}/v1/traces", line, {"Content-Type": "application/json"})
+            urllib.request.urlopen(q).read()
+        out = os.path.join(WORK, "extract.jsonl")
+        mine, theirs = [], []
+        for _ in range(RUNS):
+            before = cpu_of(jaeger.pid)
+            mine.append(run([LLMR, "extract", "--url", f"http://127.0.0.1:{port}", "-q", "-o", out])[0])
+            theirs.append(cpu_of(jaeger.pid) - before)
+        count = sum(1 for _ in open(out, "rb"))
+        a, b = statistics.median(mine), statistics.median(theirs)
+        row(f"extract {count} traces, CPU s", "Jaeger itself", f"{b:.2f}", f"{a:.2f}", f"{b / a:.1f}×", "≥ 3×")
+    finally:
+        jaeger.kill()
+
+
 def main():
     print("| work | peer | peer's figure | llmr | ratio | bar |\n| --- | --- | --- | --- | --- | --- |")
-    rows = {"convert": bench_convert, "train": bench_train}
+    rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract}
     for name in sys.argv[1:] or rows:
         rows[name]()
 

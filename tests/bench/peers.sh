@@ -1,6 +1,6 @@
 #!/bin/sh
 # peers.sh [ROW ...]: the peers and llmr side by side; prints the table of README.md.
-# Rows: convert train decision extract. Needs python3 with venv and pip, jq; real data at LLMR_SHARED.
+# Rows: convert train extract. Needs python3 with venv and pip, jq; real data at LLMR_SHARED.
 cd "$(dirname "$0")/../.." || exit 99
 venv=build/bench/venv
 mkdir -p build/bench

@@ -61,6 +61,7 @@ on_bad(void *ctx, const struct err *what, struct err *e)
 	struct tally *t = ctx;
 
 	(void)e;
+	/* Unavailable: what a server said about itself in its answer. */
 	if (what->code != ERR_INPUT && what->code != ERR_UNAVAILABLE)
 		abort();
 	t->bad++;

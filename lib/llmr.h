@@ -1,0 +1,95 @@
+/*
+ * llmr.h - the public interface of libllmr: load a router, ask it.
+ *
+ *	struct llmr_error err;
+ *	struct llmr_router *r = llmr_router_open("router.safetensors", &err);
+ *	struct llmr_scratch *s = llmr_scratch_new(r, &err);
+ *	struct llmr_decision d;
+ *
+ *	if (llmr_route(r, s, prompt, strlen(prompt), NULL, &d, &err) == 0)
+ *		puts(d.model);
+ *	llmr_scratch_free(s);
+ *	llmr_router_free(r);
+ *
+ * Threads: a router is immutable; any number of threads may route with it at
+ * once, each with a scratch of its own. llmr_route allocates nothing, opens
+ * nothing and takes no lock. Nothing here prints or ends the process.
+ * Strings are UTF-8; pointers that are handed out live as long as the router,
+ * except where said otherwise. Additions only within one soname.
+ */
+#ifndef LLMR_H
+#define LLMR_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define LLMR_API __attribute__((visibility("default")))
+#else
+#define LLMR_API
+#endif
+
+#define LLMR_API_VERSION 1
+
+struct llmr_router;
+struct llmr_scratch;
+
+/* What went wrong. Codes are those of sysexits(3): 65 bad artifact, 66 no such file, 75 out of memory. */
+struct llmr_error {
+	int code;
+	char message[512];	/* one line */
+};
+
+/* Limits of a choice; a zeroed value (or NULL in its place) means none. */
+struct llmr_limits {
+	double cost_weight;		/* score given up for one US dollar, >= 0 */
+	double max_cost;		/* expected USD of a call; 0 = no limit */
+	const unsigned char *allowed;	/* [llmr_model_count] nonzero = may be chosen; NULL = all */
+};
+
+struct llmr_decision {
+	const char *model;		/* the choice */
+	const char *runner_up;		/* NULL when no other model may be chosen */
+	size_t model_index, runner_up_index;	/* into llmr_model_name; (size_t)-1 none */
+	double propensity;		/* probability that this model was chosen, 0..1 */
+	const float *scores;		/* [llmr_model_count] predicted, 0..1; in the scratch */
+	const float *costs;		/* [llmr_model_count] expected USD, NaN unknown; in the scratch */
+	double tokenize_us, embed_us, score_us, policy_us, total_us;
+};
+
+/*
+ * Load an artifact and check it whole, its probe text included. NULL on
+ * failure, with err (may be NULL) filled. Any bytes either load or fail.
+ */
+LLMR_API struct llmr_router *llmr_router_open(const char *path, struct llmr_error *err);
+LLMR_API void llmr_router_free(struct llmr_router *);		/* NULL is fine */
+
+/* The models that it chooses from, in ascending order of name; NULL when i is too large. */
+LLMR_API size_t llmr_model_count(const struct llmr_router *);
+LLMR_API const char *llmr_model_name(const struct llmr_router *, size_t i);
+/* SHA-256 of the artifact, 64 hex digits. */
+LLMR_API const char *llmr_router_sha256(const struct llmr_router *);
+
+/* Working memory of one thread for one router. */
+LLMR_API struct llmr_scratch *llmr_scratch_new(const struct llmr_router *, struct llmr_error *err);
+LLMR_API void llmr_scratch_free(struct llmr_scratch *);		/* NULL is fine */
+
+/*
+ * Decide for a prompt of n bytes (any bytes). limits, err may be NULL. 0, or -1
+ * when no model meets the limits (code 1). Scores and costs in the decision
+ * are valid until the scratch is used again or freed.
+ */
+LLMR_API int llmr_route(const struct llmr_router *, struct llmr_scratch *, const char *prompt,
+	size_t n, const struct llmr_limits *limits, struct llmr_decision *, struct llmr_error *err);
+
+/* Version of the library, such as "0.1.0". */
+LLMR_API const char *llmr_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
