@@ -61,7 +61,8 @@ on_bad(void *ctx, const struct err *what, struct err *e)
 	struct tally *t = ctx;
 
 	(void)e;
-	if (what->code != ERR_INPUT)
+	/* Unavailable: what a server said about itself in its answer. */
+	if (what->code != ERR_INPUT && what->code != ERR_UNAVAILABLE)
 		abort();
 	t->bad++;
 	return 0;
