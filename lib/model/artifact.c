@@ -432,7 +432,8 @@ check_probe(const struct router *r, struct slice json, struct err *e)
 	double gap = 0;
 	int status = -1;
 
-	jread_init(&j, text_json.p, text_json.n);
+	if (text_json.p != NULL)
+		jread_init(&j, text_json.p, text_json.n);
 	if (text_json.p == NULL || scores.p == NULL || !jread_string(&j, &a, &text)) {
 		err_set(e, ERR_INPUT, "llmr.probe: no text or scores");
 		goto out;

@@ -22,7 +22,7 @@ make_data(size_t n, float *x, bool gaps)
 
 	rng_seed(&g, 11);
 	for (size_t i = 0; i < n; i++) {
-		char query[32];
+		char query[48];
 		double norm = 0;
 
 		(void)snprintf(query, sizeof query, "query number %zu", i);
