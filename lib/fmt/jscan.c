@@ -29,6 +29,9 @@ jscan_mark(struct jscan_marks *m, unsigned i, const char *text, size_t n)
 			if (any || v == c >> 4)
 				m->high[k][v] |= bit;
 		}
+		for (unsigned v = 0; v < 64; v++)
+			if (any || v == (c & 63u))
+				m->six[k][v] |= bit;
 	}
 }
 
@@ -89,28 +92,50 @@ prefix_xor(uint64_t x)
 	return x;
 }
 
-static inline void
-put_block(struct jscan_masks *out, size_t b, struct jscan_state *st, const char *p,
-	const struct raw_block *r, uint64_t escaped, uint64_t strings)
+/*
+ * The places of a block's set bits, appended. The first two are written whether
+ * they exist or not: most blocks have no more, and a loop whose length is hard
+ * to foresee costs more than the writing.
+ */
+static inline uint16_t *
+put_places(uint16_t *q, size_t b, uint64_t bits)
+{
+	unsigned base = (unsigned)b * JSCAN_BLOCK, n;
+	uint64_t rest = bits & (bits - 1);
+
+	q[0] = (uint16_t)(base + (unsigned)__builtin_ctzll(bits | (uint64_t)1 << 63));
+	q[1] = (uint16_t)(base + (unsigned)__builtin_ctzll(rest | (uint64_t)1 << 63));
+	n = (unsigned)(bits != 0) + (unsigned)(rest != 0);
+	for (rest &= rest - 1; rest != 0; rest &= rest - 1)
+		q[n++] = (uint16_t)(base + (unsigned)__builtin_ctzll(rest));
+	return q + n;
+}
+
+/* Returns the new end of the places. */
+static inline uint16_t *
+put_block(struct jscan_found *out, uint16_t *q, size_t b, struct jscan_state *st, const char *p,
+	const struct raw_block *r, bool newlines, uint64_t escaped, uint64_t strings)
 {
 	uint64_t in = strings ^ st->in_string;
 	uint64_t quote = r->quote & ~escaped;
 	uint64_t unicode = r->backslash & ~escaped & r->u;
+	uint64_t control = r->below20 & in;
+	uint64_t bits = (r->bracket & ~in) | (quote & in & r->mark) | control;
 
 	st->in_string = (uint64_t)((int64_t)in >> 63);
-	out->events[b] = (r->bracket & ~in) | (quote & in & r->mark);
-	while (unicode != 0) {
+	for (; unicode != 0; unicode &= unicode - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(unicode);
 
 		if (p[i + 2] == '0' && p[i + 3] == '0')
-			out->events[b] |= (uint64_t)1 << i;
-		unicode &= unicode - 1;
+			bits |= (uint64_t)1 << i;
 	}
-	out->control[b] = r->below20 & in;
+	if (newlines)
+		bits |= r->newline;
+	out->control[b] = control;
 	out->newline[b] = r->newline;
-	out->any_control |= r->below20 & in;
 	out->any_newline |= r->newline;
 	out->high |= (uint64_t)r->high << b;
+	return put_places(q, b, bits);
 }
 
 static inline bool
@@ -124,9 +149,13 @@ may_mark(const struct jscan_marks *m, const char *p)
 }
 
 static void
-run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
-	struct jscan_masks *out)
+run_portable(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
+	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
+
 	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
 		struct raw_block r = { 0 };
 		uint64_t escaped;
@@ -146,15 +175,18 @@ run_portable(const char *p, size_t n, const struct jscan_marks *m, struct jscan_
 			r.u |= p[i + 1] == 'u' ? bit : 0;
 			r.mark |= c == '"' && may_mark(m, p + i + 1) ? bit : 0;
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, escaped, prefix_xor(r.quote & ~escaped));
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, b, &s, p, &r, newlines, escaped,
+			prefix_xor(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 #ifdef HAVE_X86
 
 #define AVX2 __attribute__((target("avx2,pclmul,bmi")))
-#define AVX512 __attribute__((target("avx512f,avx512bw,avx2,pclmul,bmi")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx512vbmi,avx2,pclmul,bmi")))
 
 /* prefix_xor by carry-less multiplication with all ones. */
 __attribute__((target("pclmul"))) static inline uint64_t
@@ -214,9 +246,12 @@ marks2(const char *p, const struct jscan_marks *m)
 }
 
 AVX2 static void
-run_avx2(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
-	struct jscan_masks *out)
+run_avx2(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
+	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
 	const __m256i case_bit = _mm256_set1_epi8(0x20), top = _mm256_set1_epi8(0x1f);
 
 	for (size_t i = 0; i < n; i++, p += JSCAN_BLOCK) {
@@ -236,24 +271,18 @@ run_avx2(const char *p, size_t n, const struct jscan_marks *m, struct jscan_stat
 			r.mark = ~equal2(marks2(p, m), marks2(p + 32, m), 0);
 			r.u = r.backslash == 0 ? 0 : equal2(load2(p + 1), load2(p + 33), 'u');
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, i, st, p, &r, escaped, prefix_xor_clmul(r.quote & ~escaped));
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, i, &s, p, &r, newlines, escaped,
+			prefix_xor_clmul(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 AVX512 static inline __m512i
-table5(const uint8_t t[16])
+load5(const void *p)
 {
-	return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)t));
-}
-
-AVX512 static inline __m512i
-groups5(__m512i v, __m512i low, __m512i high)
-{
-	const __m512i nibble = _mm512_set1_epi8(15);
-
-	return _mm512_and_si512(_mm512_shuffle_epi8(low, _mm512_and_si512(v, nibble)),
-		_mm512_shuffle_epi8(high, _mm512_and_si512(_mm512_srli_epi16(v, 4), nibble)));
+	return _mm512_loadu_si512(p);
 }
 
 AVX512 static inline uint64_t
@@ -263,16 +292,18 @@ equal5(__m512i v, char c)
 }
 
 AVX512 static void
-run_avx512(const char *p, size_t n, const struct jscan_marks *m, struct jscan_state *st,
-	struct jscan_masks *out)
+run_avx512(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
+	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
 	static const struct jscan_marks none;
 	const struct jscan_marks *t = m != NULL ? m : &none;
-	__m512i l0 = table5(t->low[0]), h0 = table5(t->high[0]), l1 = table5(t->low[1]);
-	__m512i h1 = table5(t->high[1]), l2 = table5(t->low[2]), h2 = table5(t->high[2]);
+	const __m512i t0 = load5(t->six[0]), t1 = load5(t->six[1]), t2 = load5(t->six[2]);
 
 	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
-		__m512i v = _mm512_loadu_si512(p), next = _mm512_loadu_si512(p + 1);
+		__m512i v = load5(p), next = load5(p + 1);
 		__m512i lower = _mm512_or_si512(v, _mm512_set1_epi8(0x20));
 		struct raw_block r = { 0 };
 		uint64_t escaped;
@@ -284,14 +315,20 @@ run_avx512(const char *p, size_t n, const struct jscan_marks *m, struct jscan_st
 		r.newline = r.below20 == 0 ? 0 : equal5(v, '\n');
 		r.high = _mm512_movepi8_mask(v) != 0;
 		if (m != NULL) {
-			r.mark = _mm512_test_epi8_mask(_mm512_and_si512(groups5(next, l0, h0),
-				groups5(_mm512_loadu_si512(p + 1 + PLACE_1), l1, h1)),
-				groups5(_mm512_loadu_si512(p + 1 + PLACE_2), l2, h2));
-			r.u = r.backslash == 0 ? 0 : equal5(next, 'u');
+			/* A byte's low six bits choose its entry. */
+			__m512i g0 = _mm512_permutexvar_epi8(next, t0);
+			__m512i g1 = _mm512_permutexvar_epi8(load5(p + 1 + PLACE_1), t1);
+			__m512i g2 = _mm512_permutexvar_epi8(load5(p + 1 + PLACE_2), t2);
+
+			r.mark = _mm512_test_epi8_mask(_mm512_and_si512(g0, g1), g2);
+			r.u = equal5(next, 'u');
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, escaped, prefix_xor_clmul(r.quote & ~escaped));
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, b, &s, p, &r, newlines, escaped,
+			prefix_xor_clmul(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 bool
@@ -303,7 +340,8 @@ jscan_can(enum jscan_level level)
 	    !__builtin_cpu_supports("avx2"))
 		return false;
 	return level == JSCAN_AVX2 ||
-		(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"));
+		(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512vbmi"));
 }
 
 #else
@@ -326,42 +364,80 @@ jscan_best(void)
 
 void
 jscan_run(enum jscan_level level, const char *p, size_t n, const struct jscan_marks *marks,
-	struct jscan_state *st, struct jscan_masks *out)
+	bool newlines, struct jscan_state *st, struct jscan_found *out)
 {
-	out->any_control = out->any_newline = out->high = 0;
+	out->n = 0;
+	out->any_newline = out->high = 0;
 #ifdef HAVE_X86
 	if (level == JSCAN_AVX512) {
-		run_avx512(p, n, marks, st, out);
+		run_avx512(p, n, marks, newlines, st, out);
 		return;
 	}
 	if (level == JSCAN_AVX2) {
-		run_avx2(p, n, marks, st, out);
+		run_avx2(p, n, marks, newlines, st, out);
 		return;
 	}
 #endif
 	(void)level;
-	run_portable(p, n, marks, st, out);
+	run_portable(p, n, marks, newlines, st, out);
+}
+
+#ifdef HAVE_X86
+/* Which of 16 bytes are a quote, a backslash or below 0x20. */
+static inline unsigned
+special16(__m128i v)
+{
+	__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+		_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+	__m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(hit, low));
+}
+#endif
+
+static inline bool
+is_special(char c)
+{
+	return c == '"' || c == '\\' || (unsigned char)c < 0x20;
 }
 
 const char *
 jscan_special(const char *p, const char *end)
 {
 #ifdef HAVE_X86
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-	const __m128i top = _mm_set1_epi8(0x1f);
-
 	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
-		int bits = _mm_movemask_epi8(_mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, top), v)));
+		unsigned bits = special16(_mm_loadu_si128((const __m128i *)(const void *)p));
 
 		if (bits != 0)
-			return p + __builtin_ctz((unsigned)bits);
+			return p + __builtin_ctz(bits);
 	}
 #endif
-	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+	while (p < end && !is_special(*p))
 		p++;
 	return p;
+}
+
+char *
+jscan_copy(char *q, const char **from, const char *end)
+{
+	const char *p = *from;
+
+#ifdef HAVE_X86
+	for (; end - p >= 16; p += 16, q += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		unsigned bits = special16(v);
+
+		_mm_storeu_si128((__m128i *)(void *)q, v);
+		if (bits != 0) {
+			*from = p + __builtin_ctz(bits);
+			return q + __builtin_ctz(bits);
+		}
+	}
+#endif
+	while (p < end && !is_special(*p))
+		*q++ = *p++;
+	*from = p;
+	return q;
 }
 
 /* Bytes from p on that are ASCII for sure: a multiple of 8, perhaps fewer than there are. */
@@ -386,6 +462,81 @@ ascii_run(const char *p, size_t n)
 	return i;
 }
 
+#ifdef HAVE_X86
+/*
+ * UTF-8 by looking up pairs of bytes (Keiser & Lemire 2021, "Validating UTF-8 in
+ * less than one instruction per byte", doi:10.1002/spe.2940). A bit that is set
+ * for a byte's high nibble, its low nibble and the next byte's high nibble
+ * alike names an error.
+ */
+enum {
+	SHORT = 1,		/* a lead byte, then none that continues */
+	LONG = 2,		/* ASCII, then a byte that continues */
+	OVER3 = 4,		/* e0 80..9f */
+	SURROGATE = 16,		/* ed a0..bf */
+	OVER2 = 32,		/* c0, c1 */
+	TOO_LARGE = 8,		/* f4 90.., f5.. */
+	TOO_LARGE_1000 = 64,	/* f5.. 80..8f; also f0 80..8f, too long a form */
+	TWO_CONTS = 128		/* two bytes that continue: right only as third or fourth */
+};
+#define CARRY (SHORT | LONG | TWO_CONTS)
+
+AVX2 static inline __m256i
+pair_errors(__m256i v, __m256i before)
+{
+	const __m256i first_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG,
+		(char)TWO_CONTS, (char)TWO_CONTS, (char)TWO_CONTS, (char)TWO_CONTS,
+		SHORT | OVER2, SHORT, SHORT | OVER3 | SURROGATE, SHORT | TOO_LARGE | TOO_LARGE_1000));
+	const char c = (char)(CARRY | TOO_LARGE | TOO_LARGE_1000);
+	const __m256i first_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		(char)(CARRY | OVER3 | OVER2 | TOO_LARGE_1000), (char)(CARRY | OVER2), (char)CARRY, (char)CARRY,
+		(char)(CARRY | TOO_LARGE), c, c, c, c, c, c, c, c, (char)(c | SURROGATE), c, c));
+	const __m256i second_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT,
+		(char)(LONG | OVER2 | TWO_CONTS | OVER3 | TOO_LARGE_1000),
+		(char)(LONG | OVER2 | TWO_CONTS | OVER3 | TOO_LARGE),
+		(char)(LONG | OVER2 | TWO_CONTS | SURROGATE | TOO_LARGE),
+		(char)(LONG | OVER2 | TWO_CONTS | SURROGATE | TOO_LARGE),
+		SHORT, SHORT, SHORT, SHORT));
+	const __m256i nibble = _mm256_set1_epi8(15);
+	__m256i a = _mm256_shuffle_epi8(first_high, _mm256_and_si256(_mm256_srli_epi16(before, 4), nibble));
+	__m256i b = _mm256_shuffle_epi8(first_low, _mm256_and_si256(before, nibble));
+	__m256i d = _mm256_shuffle_epi8(second_high, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
+
+	return _mm256_and_si256(_mm256_and_si256(a, b), d);
+}
+
+/*
+ * How many of the n bytes at p are valid for sure, whole characters; the rest
+ * is for the plain check. The 3 bytes before p are read: they end a character.
+ */
+AVX2 static size_t
+utf8_run_avx2(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	for (; n - i >= 32; i += 32) {
+		__m256i v = load2(p + i), one = load2(p + i - 1), two = load2(p + i - 2);
+		__m256i three = load2(p + i - 3), must;
+
+		if (_mm256_movemask_epi8(_mm256_or_si256(v, three)) == 0)
+			continue;
+		/* The third byte of three or four, and the fourth of four, continue. */
+		must = _mm256_or_si256(_mm256_subs_epu8(two, _mm256_set1_epi8(0xe0 - 0x80)),
+			_mm256_subs_epu8(three, _mm256_set1_epi8(0xf0 - 0x80)));
+		must = _mm256_and_si256(must, _mm256_set1_epi8((char)0x80));
+		must = _mm256_xor_si256(must, pair_errors(v, one));
+		if (!_mm256_testz_si256(must, must))
+			break;
+	}
+	/* The last character may go on behind: leave it out. */
+	for (unsigned k = 0; k < 3 && i > 0 && ((unsigned char)p[i - 1] & 0xc0) == 0x80; k++)
+		i--;
+	return i > 0 && (unsigned char)p[i - 1] >= 0xc0 ? i - 1 : i;
+}
+#endif
+
 size_t
 jscan_utf8(const char *p, size_t n)
 {
@@ -397,6 +548,10 @@ jscan_utf8(const char *p, size_t n)
 		i += ascii_run(p + i, n - i);
 		while (i < n && (unsigned char)p[i] < 0x80)
 			i++;
+#ifdef HAVE_X86
+		if (i >= 3 && n - i >= 32 && jscan_can(JSCAN_AVX2))
+			i += utf8_run_avx2(p + i, n - i);
+#endif
 		for (run = i; run < n && (unsigned char)p[run] >= 0x80; run++)
 			continue;
 		bad = utf8_valid(p + i, run - i);

@@ -2,13 +2,13 @@
  * jscan - where the brackets of JSON text are, 64 bytes at a time.
  *
  * One pass over the bytes finds the quotes that open and close strings (an odd
- * run of backslashes escapes), and from them which brackets are structure. The
- * outcome is bitmaps, bit i for byte i of a block, after Langdale & Lemire
- * 2019, "Parsing gigabytes of JSON per second", doi:10.1007/s00778-019-00578-5.
- * Besides it marks the strings that may begin with one of a set of texts, by
- * their bytes 0, 3 and 7 (nibble tables), so that a caller finds those without a
- * second pass.
- * The portable form is the reference; the others give the same bits.
+ * run of backslashes escapes), and from them which brackets are structure, after
+ * Langdale & Lemire 2019, "Parsing gigabytes of JSON per second",
+ * doi:10.1007/s00778-019-00578-5. Besides it marks the strings that may begin
+ * with one of a set of texts, by their bytes 0, 3 and 7, so that a caller finds
+ * those without a second pass.
+ * The portable form is the reference; the others find the same, but for which
+ * strings they mark beyond those that are asked for.
  * Depends on: base/str.  Threads: pure; a state belongs to one thread.
  */
 #ifndef LLMR_FMT_JSCAN_H
@@ -31,20 +31,27 @@ struct jscan_state {
 };
 
 /*
- * Sets of bytes at three places as nibble tables, 8 groups: byte b may stand at
- * place k of a text of group g when bit g is set in both low[k][b & 15] and
- * high[k][b >> 4]. A superset of what was added.
+ * Sets of bytes at three places, 8 groups: byte b may stand at place k of a text
+ * of group g when bit g is set in both low[k][b & 15] and high[k][b >> 4], and
+ * in six[k][b & 63]. A superset of what was added.
  */
 #define JSCAN_PLACES 3
 struct jscan_marks {
-	uint8_t low[JSCAN_PLACES][16], high[JSCAN_PLACES][16];
+	uint8_t low[JSCAN_PLACES][16], high[JSCAN_PLACES][16], six[JSCAN_PLACES][64];
 };
 
-struct jscan_masks {
-	uint64_t events[JSCAN_BATCH];	/* {}[] outside strings; marked strings' opening quotes; \u00 */
-	uint64_t control[JSCAN_BATCH];	/* bytes below 0x20 inside strings */
-	uint64_t newline[JSCAN_BATCH];	/* anywhere */
-	uint64_t any_control, any_newline;
+struct jscan_found {
+	/*
+	 * Where something is, ascending, counted from the first byte: {}[] outside
+	 * strings, opening quotes of marked strings, backslashes that begin \u00 (its
+	 * digits may spell a marked text), and bytes below 0x20 inside strings (and
+	 * newlines outside, when asked for).
+	 */
+	uint16_t place[JSCAN_BATCH * JSCAN_BLOCK + JSCAN_BLOCK];
+	size_t n;
+	uint64_t control[JSCAN_BATCH];	/* bit i of block b: a byte below 0x20 inside a string */
+	uint64_t newline[JSCAN_BATCH];	/* newlines anywhere */
+	uint64_t any_newline;		/* not 0: there is one */
 	uint64_t high;			/* bit b: block b holds a byte above 0x7f */
 };
 
@@ -62,14 +69,19 @@ void jscan_mark(struct jscan_marks *, unsigned i, const char *text, size_t n);
 
 /*
  * Scan n blocks (1..JSCAN_BATCH) at p; JSCAN_AHEAD bytes behind them are read.
- * events holds a backslash that begins \u00 inside or outside of strings, since
- * what follows may spell a marked text; only when `marks` is not NULL.
+ * marks NULL: no quotes and backslashes among the places. newlines: with those.
  */
 void jscan_run(enum jscan_level, const char *p, size_t n, const struct jscan_marks *marks,
-	struct jscan_state *, struct jscan_masks *out);
+	bool newlines, struct jscan_state *, struct jscan_found *out);
 
 /* First byte in p..end that is a quote, a backslash or below 0x20; end when there is none. */
 const char *jscan_special(const char *p, const char *end);
+
+/*
+ * Copy from *p to q up to the first such byte or the end; *p is set there, and
+ * the end of the copy returned. Up to 15 bytes behind it may be overwritten.
+ */
+char *jscan_copy(char *q, const char **p, const char *end);
 
 /* As utf8_valid (base/str), faster: offset of the first bad byte, or n. */
 size_t jscan_utf8(const char *p, size_t n);

@@ -88,14 +88,18 @@ static int
 check_bytes(const struct chunk *c, const struct piece *x, struct err *e)
 {
 	unsigned long long start = (unsigned long long)x->offset;
-	size_t n = x->end - x->start, bad;
+	size_t n = x->end - x->start, from = x->high_from, to = x->high_to < n ? x->high_to : n, bad;
 
 	if (x->control > 0)
 		return err_set(e, ERR_INPUT, "trace at byte %llu: a raw control byte in a string at byte %llu",
 			start, start + x->control - 1);
-	if (x->high && (bad = jscan_utf8(c->text + x->start, n)) < n)
+	if (from >= to)
+		return 0;
+	/* Both ends lie between an ASCII byte and another, or inside a broken character. */
+	bad = jscan_utf8(c->text + x->start + from, to - from);
+	if (bad < to - from)
 		return err_set(e, ERR_INPUT, "trace at byte %llu: invalid UTF-8 at byte %llu", start,
-			start + bad);
+			start + from + bad);
 	return 0;
 }
 

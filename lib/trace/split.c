@@ -32,10 +32,11 @@ struct splitter {
 	size_t mark;			/* where the piece, or what lies between pieces, begins */
 	uint64_t base;			/* stream offset of the text's first byte */
 	bool eof, high;
+	size_t high_from, high_to;	/* places of the batch's bytes above 0x7f, when high */
 	struct jscan_state js;
-	struct jscan_masks masks;
+	struct jscan_found found;
 
-	unsigned char stack[MAX_DEPTH];	/* open brackets */
+	unsigned char stack[MAX_DEPTH + 2];	/* open brackets, from 1 on */
 	unsigned depth;
 	unsigned piece_depth;		/* depth inside a piece's own brackets; 0 not known */
 	unsigned span_depth;		/* depth inside a span's own brackets; 0 not known */
@@ -55,7 +56,7 @@ struct splitter {
 
 	bool lines, skip_line, had_doc, doc_newline;
 	uint64_t line;
-	uint64_t root_mask;		/* of the current block: from the document's start */
+	size_t newline_from;		/* newlines before this place are not in the document */
 
 	struct buf carry;		/* text not yet handed on */
 	uint32_t *carry_index;
@@ -266,6 +267,19 @@ is_otlp_array(struct slice key)
 		slice_is(key, "batches");
 }
 
+/* The batch's bytes above 0x7f may be the piece's: places are kept from its start. */
+static void
+note_high(struct splitter *s)
+{
+	size_t from = s->high_from > s->mark ? s->high_from - s->mark : 0;
+
+	if (!s->high || s->high_to <= s->mark)
+		return;
+	if (s->cur.high_to == 0 || from < s->cur.high_from)
+		s->cur.high_from = from;
+	s->cur.high_to = s->high_to - s->mark;
+}
+
 static void
 set_kind(struct splitter *s, enum piece_kind kind)
 {
@@ -292,9 +306,9 @@ begin_piece(struct splitter *s, size_t i, enum piece_kind kind)
 	}
 	s->in_piece = true;
 	s->discard = s->span_open = s->hit = false;
-	s->cur = (struct piece){ .first = s->c->n_index, .high = s->high, .line = s->line,
-		.offset = s->base + i };
+	s->cur = (struct piece){ .first = s->c->n_index, .line = s->line, .offset = s->base + i };
 	set_kind(s, kind);
+	note_high(s);
 	s->c->index[s->c->n_index++] = (uint32_t)i;
 	return STEP_ON;
 }
@@ -320,6 +334,7 @@ begin_document(struct splitter *s, size_t i)
 		}
 	}
 	s->doc_newline = false;
+	s->newline_from = i - s->pos;
 	s->doc_start = s->base + i;
 	if (t[i] == '{') {
 		/* Perhaps a trace by itself. Its beginning must not be lost: a piece, for now. */
@@ -329,9 +344,9 @@ begin_document(struct splitter *s, size_t i)
 		s->piece_depth = 1;
 		s->in_piece = true;
 		s->discard = s->span_open = s->hit = false;
-		s->cur = (struct piece){ .first = s->c->n_index, .high = s->high, .line = s->line,
-			.offset = s->base + i };
+		s->cur = (struct piece){ .first = s->c->n_index, .line = s->line, .offset = s->base + i };
 		set_kind(s, PIECE_UNKNOWN);
+		note_high(s);
 		s->c->index[s->c->n_index++] = (uint32_t)i;
 		return STEP_ON;
 	}
@@ -398,7 +413,7 @@ open_low(struct splitter *s, size_t i)
 		return STEP_ON;
 	if (s->cur.kind == PIECE_UNKNOWN && s->depth == s->piece_depth + 1)
 		learn_kind(s, i);
-	if (s->depth == s->span_depth && s->stack[s->depth - 2] == '[' && !s->discard) {
+	if (s->depth == s->span_depth && s->stack[s->depth - 1] == '[' && !s->discard) {
 		s->span_open = true;
 		s->span_first = s->c->n_index - 1;
 		s->hit = false;
@@ -515,10 +530,21 @@ check_skeleton(struct splitter *s, size_t at)
 	return STEP_ON;
 }
 
+/* A newline stands between two places of the batch. */
+static bool
+newline_between(const struct splitter *s, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++)
+		if ((s->found.newline[i / JSCAN_BLOCK] >> (i % JSCAN_BLOCK) & 1) != 0)
+			return true;
+	return false;
+}
+
 static enum step
 end_document(struct splitter *s, size_t i)
 {
-	bool newline = s->doc_newline;
+	bool newline = s->doc_newline || (s->found.any_newline != 0 && !s->lines &&
+		newline_between(s, s->newline_from, i - s->pos));
 	enum step step;
 
 	flush_gap(s, i + 1);
@@ -606,12 +632,12 @@ low_byte(struct splitter *s, size_t i, bool in_string)
 	return STEP_ON;
 }
 
-/* Depth above which (not included) brackets are only counted. */
+/* Brackets that open to a depth up to this, and their closing ones, need a look. */
 static unsigned
 low_limit(const struct splitter *s)
 {
 	if (!s->in_piece || s->undecided || s->span_depth == 0)
-		return MAX_DEPTH + 1;
+		return MAX_DEPTH;
 	return s->span_depth;
 }
 
@@ -634,103 +660,113 @@ spells_a_letter(const char *d)
 	return d[0] != '5' || low != 'c';
 }
 
-/* The brackets of one block whose first byte is at place `from`. */
+/* A place that is no bracket. */
 static enum step
-scan_events(struct splitter *s, size_t from, uint64_t events, uint64_t control)
+other_place(struct splitter *s, size_t i)
 {
 	const char *text = s->c->text;
-	unsigned low = low_limit(s), depth = s->depth;
-	size_t n = s->c->n_index;
-	uint32_t *index = s->c->index;
-	bool record = s->in_piece && !s->discard;
+	size_t at = i - s->pos;
+
+	if ((unsigned char)text[i] < 0x20)
+		return low_byte(s, i, (s->found.control[at / JSCAN_BLOCK] >> (at % JSCAN_BLOCK) & 1) != 0);
+	if (!s->hit)
+		s->hit = text[i] == '\\' ? spells_a_letter(text + i + 4) :
+			want_marker_at(s->want, text + i + 1, text + s->c->len);
+	return STEP_ON;
+}
+
+/* A bracket near the top of the document, or one that is wrong. */
+static enum step
+low_bracket(struct splitter *s, size_t i)
+{
+	unsigned char c = (unsigned char)s->c->text[i];
+
+	if ((c & 4) == 0) {
+		if (s->depth == MAX_DEPTH)
+			return broken(s, i, "brackets are nested deeper than 512");
+		s->stack[++s->depth] = c;
+		if (s->in_piece && !s->discard)
+			s->c->index[s->c->n_index++] = (uint32_t)i;
+		return open_low(s, i);
+	}
+	if (s->depth == 0)
+		return broken(s, i, "a closing bracket too many");
+	if (s->stack[s->depth] != c - 2)
+		return broken(s, i, "a bracket is closed by another kind");
+	s->depth--;
+	if (s->in_piece && !s->discard)
+		s->c->index[s->c->n_index++] = (uint32_t)i;
+	return close_low(s, i);
+}
+
+/*
+ * What the scan found, in order. Most of it is brackets deep inside a span:
+ * those are handled without a branch on their kind. An opening bracket has bit
+ * 2 clear, its closing one is its code + 2 with bit 2 set.
+ */
+static enum step
+scan_places(struct splitter *s)
+{
+	const uint16_t *place = s->found.place, *end = place + s->found.n;
+	const char *text = s->c->text + s->pos;
 	enum step step = STEP_ON;
 
-	for (; events != 0; events &= events - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(events);
-		size_t i = from + bit;
-		unsigned char c = (unsigned char)text[i];
+	while (place < end && step == STEP_ON) {
+		const unsigned low = low_limit(s);
+		const size_t record = s->in_piece && !s->discard;
+		uint32_t *index = s->c->index + s->c->n_index;
+		unsigned depth = s->depth;
+		unsigned char c = 0;
 
-		if ((c & 0xd9) != 0x59) {
-			s->depth = depth;
-			s->c->n_index = n;
-			if (c < 0x20)
-				step = low_byte(s, i, (control >> bit & 1) != 0);
-			else if (!s->hit)
-				s->hit = c == '\\' ? spells_a_letter(text + i + 4) :
-					want_marker_at(s->want, text + i + 1, text + s->c->len);
-			if (step != STEP_ON)
-				return step;
-			continue;
+		for (; place < end; place++) {
+			unsigned close, slot;
+
+			c = (unsigned char)text[*place];
+			close = c >> 2 & 1;
+			slot = depth + 1 - close;
+			if ((c & 0xd9) != 0x59 || slot <= low || slot > MAX_DEPTH ||
+			    (close != 0 && s->stack[slot] != c - 2))
+				break;
+			s->stack[slot] = (unsigned char)(c - 2 * close);
+			*index = (uint32_t)(s->pos + *place);
+			index += record;
+			depth = slot - close;
 		}
-		if ((c & 4) == 0) {
-			if (depth == MAX_DEPTH)
-				return broken(s, i, "brackets are nested deeper than 512");
-			s->stack[depth++] = c;
-			if (record)
-				index[n++] = (uint32_t)i;
-			if (depth > low)
-				continue;
-			s->root_mask = depth == 1 ? ~(uint64_t)0 << bit : s->root_mask;
-			s->depth = depth;
-			s->c->n_index = n;
-			step = open_low(s, i);
-		} else {
-			if (depth == 0 || s->stack[depth - 1] != c - 2) {
-				s->depth = depth;
-				s->c->n_index = n;
-				return broken(s, i, depth == 0 ? "a closing bracket too many" :
-					"a bracket is closed by another kind");
-			}
-			depth--;
-			if (record)
-				index[n++] = (uint32_t)i;
-			if (depth >= low)
-				continue;
-			if (depth == 0)
-				s->doc_newline |= (s->masks.newline[(from - s->pos) / JSCAN_BLOCK] &
-					s->root_mask & (((uint64_t)1 << bit) - 1)) != 0;
-			s->depth = depth;
-			s->c->n_index = n;
-			step = close_low(s, i);
+		s->depth = depth;
+		s->c->n_index = (size_t)(index - s->c->index);
+		if (place < end) {
+			size_t i = s->pos + *place++;
+
+			step = (c & 0xd9) != 0x59 ? other_place(s, i) : low_bracket(s, i);
+			text = s->c->text + s->pos;
 		}
-		if (step != STEP_ON)
-			return step;
-		depth = s->depth;
-		n = s->c->n_index;
-		low = low_limit(s);
-		record = s->in_piece && !s->discard;
 	}
-	s->depth = depth;
-	s->c->n_index = n;
-	return STEP_ON;
+	return step;
 }
 
 static enum step
 scan_batch(struct splitter *s, size_t blocks)
 {
-	struct jscan_masks *m = &s->masks;
+	struct jscan_found *m = &s->found;
 	size_t need = s->c->n_index + blocks * JSCAN_BLOCK + 2;
+	enum step step;
 
 	if (chunk_reserve(s->c, 0, need, &s->failed) < 0)
 		return STEP_FAILED;
-	jscan_run(s->level, s->c->text + s->pos, blocks, s->marks, &s->js, m);
-	s->high = m->high != 0;
-	s->cur.high |= s->high;
-	for (size_t b = 0; b < blocks; b++) {
-		uint64_t events = m->events[b] | m->control[b];
-		enum step step;
-
-		if (s->lines)
-			events |= m->newline[b];
-		s->root_mask = ~(uint64_t)0;
-		if (events != 0) {
-			step = scan_events(s, s->pos + b * JSCAN_BLOCK, events, m->control[b]);
-			if (step != STEP_ON)
-				return step;
-		}
-		if (s->depth > 0 && (m->newline[b] & s->root_mask) != 0)
-			s->doc_newline = true;
+	jscan_run(s->level, s->c->text + s->pos, blocks, s->marks, s->lines, &s->js, m);
+	s->newline_from = 0;
+	if (m->high != 0) {
+		s->high_from = s->pos + (size_t)__builtin_ctzll(m->high) * JSCAN_BLOCK;
+		s->high_to = s->pos + (64 - (size_t)__builtin_clzll(m->high)) * JSCAN_BLOCK;
 	}
+	s->high = m->high != 0;
+	if (s->in_piece)
+		note_high(s);
+	step = scan_places(s);
+	if (step != STEP_ON)
+		return step;
+	if (m->any_newline != 0 && s->depth > 0 && !s->lines && !s->doc_newline)
+		s->doc_newline = newline_between(s, s->newline_from, blocks * JSCAN_BLOCK);
 	s->pos += blocks * JSCAN_BLOCK;
 	if (s->pos > s->c->len)
 		s->pos = s->c->len;

@@ -29,7 +29,7 @@ struct piece {
 	size_t first, n_index;		/* its brackets in the chunk's index */
 	enum piece_kind kind;
 	uint64_t line, offset;
-	bool high;			/* may hold bytes above 0x7f: check UTF-8 */
+	size_t high_from, high_to;	/* bytes above 0x7f are here, from its start; none when high_to is 0 */
 	size_t control;			/* 1 + place of a raw control byte in a string, else 0 */
 };
 
