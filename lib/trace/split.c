@@ -800,7 +800,7 @@ make_room(struct splitter *s, size_t *limit)
 		flush_gap(s, s->pos);
 		if (s->skel.failed || s->skel.len > SKELETON_LIMIT)
 			return broken(s, s->pos, "more than 16 MiB outside of traces");
-	} else if (!s->discard && s->pos - s->mark > s->max_piece) {
+	} else if (!s->discard && s->c->len - s->mark > s->max_piece) {
 		err_set(&what, ERR_INPUT, "trace at byte %llu is larger than %zu MiB: raise --max-trace-bytes",
 			(unsigned long long)s->cur.offset, s->max_piece >> 20);
 		if (add_note(s->c, &what, &s->failed) < 0)
@@ -814,7 +814,10 @@ make_room(struct splitter *s, size_t *limit)
 	if (s->mark > 0)
 		drop_text(s, s->mark);
 	else {
+		/* A piece may be as long as is allowed, and a little more to see that it is longer. */
 		*limit *= 2;
+		if (*limit > s->max_piece + CHUNK_BYTES)
+			*limit = s->max_piece + CHUNK_BYTES;
 		if (chunk_reserve(s->c, *limit + SLACK_BYTES, 1, &s->failed) < 0)
 			return STEP_FAILED;
 	}
@@ -973,6 +976,8 @@ split_next(struct splitter *s, struct chunk *c, struct err *e)
 	}
 	while (limit < s->carry.len + CHUNK_BYTES / 2)
 		limit *= 2;
+	if (limit > s->max_piece + CHUNK_BYTES)
+		limit = s->max_piece + CHUNK_BYTES;
 	if (restore(s, c, limit, e) < 0)
 		return -1;
 	from = s->base + s->pos;
