@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -270,23 +271,70 @@ load_csv(struct labels *l, const char *path, struct stream_in *in, struct err *e
 	return r;
 }
 
-/* First byte of the file behind white space, 0 when there is none. */
+/* First byte of a stream behind white space, 0 when there is none. */
 static int
-first_byte(const char *path, char *out, struct err *e)
+first_byte(struct stream_in *in, char *out, struct err *e)
 {
-	struct stream_in *in = stream_in_open(path, e);
 	char c;
 	size_t got;
-	int r = in == NULL ? -1 : 0;
 
 	*out = '\0';
-	while (r == 0 && *out == '\0') {
-		if ((r = stream_in_read(in, &c, 1, &got, e)) == 0 && got == 0)
+	while (*out == '\0') {
+		if (stream_in_read(in, &c, 1, &got, e) < 0)
+			return -1;
+		if (got == 0)
 			break;
 		if (strchr(" \t\r\n", c) == NULL)
 			*out = c;
 	}
+	return 0;
+}
+
+/* All of a stream that can be read but once (a pipe). */
+static int
+slurp(const char *path, struct buf *all, struct err *e)
+{
+	struct stream_in *in = stream_in_open(path, e);
+	size_t got = 1;
+	int r = in == NULL ? -1 : 0;
+
+	while (r == 0 && got > 0) {
+		if (!buf_reserve(all, 65536))
+			r = err_nomem(e);
+		else if ((r = stream_in_read(in, all->p + all->len, 65536, &got, e)) == 0)
+			all->len += got;
+	}
 	stream_in_close(in);
+	return r;
+}
+
+static struct stream_in *
+open_input(const char *path, bool regular, const struct buf *all, struct err *e)
+{
+	return regular ? stream_in_open(path, e) : stream_in_memory(buf_cstr(all), all->len, e);
+}
+
+static int
+load(struct labels *l, const char *path, struct err *e)
+{
+	struct stream_in *in = NULL;
+	struct buf all = BUF_INIT;
+	struct stat st;
+	bool regular = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+	char first;
+	int r = -1;
+
+	if (!regular && slurp(path, &all, e) < 0)
+		goto out;
+	if ((in = open_input(path, regular, &all, e)) == NULL || first_byte(in, &first, e) < 0)
+		goto out;
+	stream_in_close(in);
+	if ((in = open_input(path, regular, &all, e)) == NULL)
+		goto out;
+	r = first == '{' ? load_json(l, path, in, e) : load_csv(l, path, in, e);
+out:
+	stream_in_close(in);
+	buf_finish(&all);
 	return r;
 }
 
@@ -294,24 +342,17 @@ struct labels *
 labels_load(const char *path, struct redact *redact, struct err *e)
 {
 	struct labels *l = mem_calloc(1, sizeof *l, e);
-	struct stream_in *in = NULL;
-	char first;
-	int r = -1;
+	int r;
 
 	if (l == NULL)
 		return NULL;
 	l->redact = redact;
-	if (grow(l, e) < 0 || first_byte(path, &first, e) < 0 ||
-	    (in = stream_in_open(path, e)) == NULL)
-		goto out;
-	r = first == '{' ? load_json(l, path, in, e) : load_csv(l, path, in, e);
+	r = grow(l, e) < 0 ? -1 : load(l, path, e);
 	if (r < 0 && e != NULL && e->msg[0] != '\0' && strstr(e->msg, path) == NULL)
 		err_wrap(e, "%s", path);
 	if (r == 0 && (l->used = mem_calloc(l->cap, sizeof *l->used, e)) == NULL)
 		r = -1;
 	l->redact = NULL;
-out:
-	stream_in_close(in);
 	buf_finish(&l->scratch);
 	if (r < 0) {
 		labels_free(l);

@@ -362,7 +362,7 @@ format_value(struct buf *b, const struct record *r, const struct field *f)
 	case TIME:
 		str_iso8601(*(const int64_t *)p, when);
 		buf_byte(b, '"');
-		buf_str(b, when);
+		buf_add(b, when, 27);
 		buf_byte(b, '"');
 		break;
 	}
@@ -424,12 +424,14 @@ query_digest(struct slice q, uint8_t out[32])
 			w[n++] = ' ';
 		space = false;
 		any = true;
-		if (c < 0x80) {
-			w[n++] = (char)c;
-			p++;
-		} else {
+		if (c >= 0x80) {
 			n += utf8_put(utf8_next(&p, end), w + n);
+			continue;
 		}
+		/* words of ASCII make nearly all of most queries */
+		do
+			w[n++] = *p++;
+		while (p < end && n < sizeof w - 8 && (unsigned char)(*p - '!') <= '~' - '!');
 	}
 	sha256_add(&h, w, n);
 	sha256_final(&h, out);

@@ -203,8 +203,8 @@ member_of(struct slice json, const char *name, struct slice *out)
 		bool wanted = slice_is(key, name);
 		bool string = jread_peek(&j) == JREAD_STRING, escaped;
 
-		if (wanted && string ? !jread_string_raw(&j, out, &escaped) :
-			    !jread_skip_raw(&j, wanted ? out : NULL))
+		if (!wanted ? !jread_skip(&j) : string ? !jread_string_raw(&j, out, &escaped) :
+			    !jread_skip_raw(&j, out))
 			return false;
 	}
 	return jread_well(&j) && out->p != NULL;
@@ -528,16 +528,16 @@ fill_rest(struct records *r, struct record *rec, bool error)
 	(void)text_of(r, AF_USER, &rec->user);
 }
 
+/* Ids are hexadecimal digits; anything else still gives some number. */
 static uint64_t
 hex_number(struct slice s)
 {
 	uint64_t v = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
+		unsigned c = (unsigned char)s.p[i];
 
-		v = v << 4 | (uint64_t)(c >= 'a' ? (c | 32) - 'a' + 10 : c >= 'A' ?
-			(c | 32) - 'a' + 10 : c & 15);
+		v = v << 4 | ((c & 15) + (c >> 6) * 9);
 	}
 	return v;
 }
