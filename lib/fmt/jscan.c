@@ -97,10 +97,9 @@ prefix_xor(uint64_t x)
  * they exist or not: most blocks have no more, and a loop whose length is hard
  * to foresee costs more than the writing.
  */
-static inline void
-put_places(struct jscan_found *out, size_t b, uint64_t bits)
+static inline uint16_t *
+put_places(uint16_t *q, size_t b, uint64_t bits)
 {
-	uint16_t *q = out->place + out->n;
 	unsigned base = (unsigned)b * JSCAN_BLOCK, n;
 	uint64_t rest = bits & (bits - 1);
 
@@ -109,11 +108,12 @@ put_places(struct jscan_found *out, size_t b, uint64_t bits)
 	n = (unsigned)(bits != 0) + (unsigned)(rest != 0);
 	for (rest &= rest - 1; rest != 0; rest &= rest - 1)
 		q[n++] = (uint16_t)(base + (unsigned)__builtin_ctzll(rest));
-	out->n += n;
+	return q + n;
 }
 
-static inline void
-put_block(struct jscan_found *out, size_t b, struct jscan_state *st, const char *p,
+/* Returns the new end of the places. */
+static inline uint16_t *
+put_block(struct jscan_found *out, uint16_t *q, size_t b, struct jscan_state *st, const char *p,
 	const struct raw_block *r, bool newlines, uint64_t escaped, uint64_t strings)
 {
 	uint64_t in = strings ^ st->in_string;
@@ -135,7 +135,7 @@ put_block(struct jscan_found *out, size_t b, struct jscan_state *st, const char 
 	out->newline[b] = r->newline;
 	out->any_newline |= r->newline;
 	out->high |= (uint64_t)r->high << b;
-	put_places(out, b, bits);
+	return put_places(q, b, bits);
 }
 
 static inline bool
@@ -152,6 +152,10 @@ static void
 run_portable(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
+
 	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
 		struct raw_block r = { 0 };
 		uint64_t escaped;
@@ -171,10 +175,12 @@ run_portable(const char *p, size_t n, const struct jscan_marks *m, bool newlines
 			r.u |= p[i + 1] == 'u' ? bit : 0;
 			r.mark |= c == '"' && may_mark(m, p + i + 1) ? bit : 0;
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, newlines, escaped,
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, b, &s, p, &r, newlines, escaped,
 			prefix_xor(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 #ifdef HAVE_X86
@@ -243,6 +249,9 @@ AVX2 static void
 run_avx2(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
 	const __m256i case_bit = _mm256_set1_epi8(0x20), top = _mm256_set1_epi8(0x1f);
 
 	for (size_t i = 0; i < n; i++, p += JSCAN_BLOCK) {
@@ -262,10 +271,12 @@ run_avx2(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 			r.mark = ~equal2(marks2(p, m), marks2(p + 32, m), 0);
 			r.u = r.backslash == 0 ? 0 : equal2(load2(p + 1), load2(p + 33), 'u');
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, i, st, p, &r, newlines, escaped,
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, i, &s, p, &r, newlines, escaped,
 			prefix_xor_clmul(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 AVX512 static inline __m512i
@@ -284,6 +295,9 @@ AVX512 static void
 run_avx512(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 	struct jscan_state *st, struct jscan_found *out)
 {
+	/* Copies, since stores to *out could otherwise be to *st. */
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
 	static const struct jscan_marks none;
 	const struct jscan_marks *t = m != NULL ? m : &none;
 	const __m512i t0 = load5(t->six[0]), t1 = load5(t->six[1]), t2 = load5(t->six[2]);
@@ -309,10 +323,12 @@ run_avx512(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 			r.mark = _mm512_test_epi8_mask(_mm512_and_si512(g0, g1), g2);
 			r.u = equal5(next, 'u');
 		}
-		escaped = find_escaped(r.backslash, &st->escaped);
-		put_block(out, b, st, p, &r, newlines, escaped,
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, b, &s, p, &r, newlines, escaped,
 			prefix_xor_clmul(r.quote & ~escaped));
 	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
 }
 
 bool
@@ -366,25 +382,62 @@ jscan_run(enum jscan_level level, const char *p, size_t n, const struct jscan_ma
 	run_portable(p, n, marks, newlines, st, out);
 }
 
+#ifdef HAVE_X86
+/* Which of 16 bytes are a quote, a backslash or below 0x20. */
+static inline unsigned
+special16(__m128i v)
+{
+	__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+		_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+	__m128i low = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(0x1f)), v);
+
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(hit, low));
+}
+#endif
+
+static inline bool
+is_special(char c)
+{
+	return c == '"' || c == '\\' || (unsigned char)c < 0x20;
+}
+
 const char *
 jscan_special(const char *p, const char *end)
 {
 #ifdef HAVE_X86
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\');
-	const __m128i top = _mm_set1_epi8(0x1f);
-
 	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, backslash));
-		int bits = _mm_movemask_epi8(_mm_or_si128(hit, _mm_cmpeq_epi8(_mm_min_epu8(v, top), v)));
+		unsigned bits = special16(_mm_loadu_si128((const __m128i *)(const void *)p));
 
 		if (bits != 0)
-			return p + __builtin_ctz((unsigned)bits);
+			return p + __builtin_ctz(bits);
 	}
 #endif
-	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
+	while (p < end && !is_special(*p))
 		p++;
 	return p;
+}
+
+char *
+jscan_copy(char *q, const char **from, const char *end)
+{
+	const char *p = *from;
+
+#ifdef HAVE_X86
+	for (; end - p >= 16; p += 16, q += 16) {
+		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+		unsigned bits = special16(v);
+
+		_mm_storeu_si128((__m128i *)(void *)q, v);
+		if (bits != 0) {
+			*from = p + __builtin_ctz(bits);
+			return q + __builtin_ctz(bits);
+		}
+	}
+#endif
+	while (p < end && !is_special(*p))
+		*q++ = *p++;
+	*from = p;
+	return q;
 }
 
 /* Bytes from p on that are ASCII for sure: a multiple of 8, perhaps fewer than there are. */
@@ -409,6 +462,81 @@ ascii_run(const char *p, size_t n)
 	return i;
 }
 
+#ifdef HAVE_X86
+/*
+ * UTF-8 by looking up pairs of bytes (Keiser & Lemire 2021, "Validating UTF-8 in
+ * less than one instruction per byte", doi:10.1002/spe.2940). A bit that is set
+ * for a byte's high nibble, its low nibble and the next byte's high nibble
+ * alike names an error.
+ */
+enum {
+	SHORT = 1,		/* a lead byte, then none that continues */
+	LONG = 2,		/* ASCII, then a byte that continues */
+	OVER3 = 4,		/* e0 80..9f */
+	SURROGATE = 16,		/* ed a0..bf */
+	OVER2 = 32,		/* c0, c1 */
+	TOO_LARGE = 8,		/* f4 90.., f5.. */
+	TOO_LARGE_1000 = 64,	/* f5.. 80..8f; also f0 80..8f, too long a form */
+	TWO_CONTS = 128		/* two bytes that continue: right only as third or fourth */
+};
+#define CARRY (SHORT | LONG | TWO_CONTS)
+
+AVX2 static inline __m256i
+pair_errors(__m256i v, __m256i before)
+{
+	const __m256i first_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		LONG, LONG, LONG, LONG, LONG, LONG, LONG, LONG,
+		(char)TWO_CONTS, (char)TWO_CONTS, (char)TWO_CONTS, (char)TWO_CONTS,
+		SHORT | OVER2, SHORT, SHORT | OVER3 | SURROGATE, SHORT | TOO_LARGE | TOO_LARGE_1000));
+	const char c = (char)(CARRY | TOO_LARGE | TOO_LARGE_1000);
+	const __m256i first_low = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		(char)(CARRY | OVER3 | OVER2 | TOO_LARGE_1000), (char)(CARRY | OVER2), (char)CARRY, (char)CARRY,
+		(char)(CARRY | TOO_LARGE), c, c, c, c, c, c, c, c, (char)(c | SURROGATE), c, c));
+	const __m256i second_high = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT,
+		(char)(LONG | OVER2 | TWO_CONTS | OVER3 | TOO_LARGE_1000),
+		(char)(LONG | OVER2 | TWO_CONTS | OVER3 | TOO_LARGE),
+		(char)(LONG | OVER2 | TWO_CONTS | SURROGATE | TOO_LARGE),
+		(char)(LONG | OVER2 | TWO_CONTS | SURROGATE | TOO_LARGE),
+		SHORT, SHORT, SHORT, SHORT));
+	const __m256i nibble = _mm256_set1_epi8(15);
+	__m256i a = _mm256_shuffle_epi8(first_high, _mm256_and_si256(_mm256_srli_epi16(before, 4), nibble));
+	__m256i b = _mm256_shuffle_epi8(first_low, _mm256_and_si256(before, nibble));
+	__m256i d = _mm256_shuffle_epi8(second_high, _mm256_and_si256(_mm256_srli_epi16(v, 4), nibble));
+
+	return _mm256_and_si256(_mm256_and_si256(a, b), d);
+}
+
+/*
+ * How many of the n bytes at p are valid for sure, whole characters; the rest
+ * is for the plain check. The 3 bytes before p are read: they end a character.
+ */
+AVX2 static size_t
+utf8_run_avx2(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	for (; n - i >= 32; i += 32) {
+		__m256i v = load2(p + i), one = load2(p + i - 1), two = load2(p + i - 2);
+		__m256i three = load2(p + i - 3), must;
+
+		if (_mm256_movemask_epi8(_mm256_or_si256(v, three)) == 0)
+			continue;
+		/* The third byte of three or four, and the fourth of four, continue. */
+		must = _mm256_or_si256(_mm256_subs_epu8(two, _mm256_set1_epi8(0xe0 - 0x80)),
+			_mm256_subs_epu8(three, _mm256_set1_epi8(0xf0 - 0x80)));
+		must = _mm256_and_si256(must, _mm256_set1_epi8((char)0x80));
+		must = _mm256_xor_si256(must, pair_errors(v, one));
+		if (!_mm256_testz_si256(must, must))
+			break;
+	}
+	/* The last character may go on behind: leave it out. */
+	for (unsigned k = 0; k < 3 && i > 0 && ((unsigned char)p[i - 1] & 0xc0) == 0x80; k++)
+		i--;
+	return i > 0 && (unsigned char)p[i - 1] >= 0xc0 ? i - 1 : i;
+}
+#endif
+
 size_t
 jscan_utf8(const char *p, size_t n)
 {
@@ -420,6 +548,10 @@ jscan_utf8(const char *p, size_t n)
 		i += ascii_run(p + i, n - i);
 		while (i < n && (unsigned char)p[i] < 0x80)
 			i++;
+#ifdef HAVE_X86
+		if (i >= 3 && n - i >= 32 && jscan_can(JSCAN_AVX2))
+			i += utf8_run_avx2(p + i, n - i);
+#endif
 		for (run = i; run < n && (unsigned char)p[run] >= 0x80; run++)
 			continue;
 		bad = utf8_valid(p + i, run - i);

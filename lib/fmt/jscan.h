@@ -77,6 +77,12 @@ void jscan_run(enum jscan_level, const char *p, size_t n, const struct jscan_mar
 /* First byte in p..end that is a quote, a backslash or below 0x20; end when there is none. */
 const char *jscan_special(const char *p, const char *end);
 
+/*
+ * Copy from *p to q up to the first such byte or the end; *p is set there, and
+ * the end of the copy returned. Up to 15 bytes behind it may be overwritten.
+ */
+char *jscan_copy(char *q, const char **p, const char *end);
+
 /* As utf8_valid (base/str), faster: offset of the first bad byte, or n. */
 size_t jscan_utf8(const char *p, size_t n);
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fmt/jscan.h"
+
 void
 gather_reset(struct gather *g)
 {
@@ -173,6 +175,74 @@ gather_text(struct gather *g, const void *p, size_t n, struct slice *out, struct
 
 	*out = (struct slice){ q, q == NULL ? 0 : n };
 	return q == NULL ? -1 : 0;
+}
+
+/* The four digits of a \u escape at p; -1 when they are none. */
+static long
+four_digits(const char *p)
+{
+	long v = 0;
+
+	for (int i = 0; i < 4; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		if (hex_digits[c] == 0)
+			return -1;
+		v = v << 4 | (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+	}
+	return v;
+}
+
+/* The escape at *p (a backslash), decoded to q; *p and the new end of q advance. NULL when bad. */
+static char *
+put_escape(const char **p, const char *end, char *q)
+{
+	static const char plain[256] = { ['"'] = '"', ['\\'] = '\\', ['/'] = '/', ['b'] = '\b',
+		['f'] = '\f', ['n'] = '\n', ['r'] = '\r', ['t'] = '\t' };
+	const char *s = *p;
+	long v, low;
+
+	if (end - s < 2)
+		return NULL;
+	if (plain[(unsigned char)s[1]] != 0) {
+		*q = plain[(unsigned char)s[1]];
+		*p = s + 2;
+		return q + 1;
+	}
+	if (s[1] != 'u' || end - s < 6 || (v = four_digits(s + 2)) < 0)
+		return NULL;
+	*p = s + 6;
+	if (v >= 0xd800 && v <= 0xdbff && end - s >= 12 && s[6] == '\\' && s[7] == 'u' &&
+	    (low = four_digits(s + 8)) >= 0xdc00 && low <= 0xdfff) {
+		*p = s + 12;
+		v = 0x10000 + ((v - 0xd800) << 10) + (low - 0xdc00);
+	} else if (v >= 0xd800 && v <= 0xdfff)
+		v = 0xfffd;		/* half a pair cannot be said in UTF-8 */
+	return q + utf8_put((uint32_t)v, q);
+}
+
+int
+gather_string(struct gather *g, const char *p, const char *end, struct slice *out, struct err *e)
+{
+	const char *next = jscan_special(p, end);
+	char *q, *start;
+
+	*out = (struct slice){ p, (size_t)(end - p) };
+	if (next == end)
+		return 1;
+	/* Decoding never grows. The copy may write up to 15 bytes too many. */
+	if ((start = q = arena_alloc(&g->arena, (size_t)(end - p) + 32, e)) == NULL)
+		return -1;
+	memcpy(q, p, (size_t)(next - p));
+	q += next - p;
+	p = next;
+	while (p < end) {
+		if (*p != '\\' || (q = put_escape(&p, end, q)) == NULL)
+			return 0;
+		q = jscan_copy(q, &p, end);
+	}
+	*out = (struct slice){ start, (size_t)(q - start) };
+	return 1;
 }
 
 int

@@ -54,6 +54,13 @@ int gather_id(struct gather *, struct slice raw, size_t digits, struct slice *ou
 unsigned gather_key(struct gather *, struct slice key);
 /* JSON text without white space between its tokens, in the arena when any had to go. */
 int gather_compact(struct gather *, struct slice raw, struct slice *out, struct err *e);
+/*
+ * Decode the text of a JSON string, p..end between its quotes, whose UTF-8 was
+ * checked: borrowed when it holds no escape, else in the arena. 1; 0 when it is
+ * malformed (a quote, a control byte, a bad escape); -1 err when memory lacks.
+ */
+int gather_string(struct gather *, const char *p, const char *end, struct slice *out,
+	struct err *e);
 /* A copy in the arena. */
 int gather_text(struct gather *, const void *p, size_t n, struct slice *out, struct err *e);
 

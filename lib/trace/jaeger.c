@@ -171,36 +171,31 @@ slow_tag(struct trace *t, const char *p, const char *end, struct attr *out, stru
 
 /*
  * The form that Jaeger writes: {"key":"K","type":"string","value":"V"}. 1: out
- * is filled; 0: nobody wants it (*found says so); -1: not of this form.
+ * is filled; 0: nobody wants it (*found says so); -2: not of this form; -1 err.
  */
 static int
-fast_tag(struct trace *t, const char *p, const char *end, struct attr *out, unsigned *found)
+fast_tag(struct trace *t, const char *p, const char *end, struct attr *out, unsigned *found,
+	struct err *e)
 {
 	static const char head[] = "{\"key\":\"", mid[] = "\",\"type\":\"string\",\"value\":\"";
 	const size_t n_head = sizeof head - 1, n_mid = sizeof mid - 1;
-	const char *q, *v, *stop = end - 2;
-	struct jread r;
+	const char *q, *stop = end - 2;
+	int r;
 
 	if ((size_t)(end - p) < n_head + 2 || memcmp(p, head, n_head) != 0)
-		return -1;
+		return -2;
 	q = jscan_special(p + n_head, end);
 	if (q == end || *q != '"')
-		return -1;
+		return -2;
 	out->key = (struct slice){ p + n_head, (size_t)(q - p) - n_head };
 	*found = gather_key(t->g, out->key);
 	if ((*found & ~WANT_MARKER) == 0)
 		return 0;
 	if ((size_t)(end - q) < n_mid + 2 || memcmp(q, mid, n_mid) != 0 || *stop != '"')
-		return -1;
-	v = q + n_mid;
+		return -2;
 	out->type = ATTR_STRING;
-	out->text = (struct slice){ v, (size_t)(stop - v) };
-	if ((q = jscan_special(v, stop)) == stop)
-		return 1;
-	if (*q != '\\')
-		return -1;
-	jread_init(&r, v - 1, (size_t)(stop + 1 - (v - 1)));
-	return jread_string(&r, &t->g->arena, &out->text) && jread_done(&r, NULL) == 0 ? 1 : -1;
+	r = gather_string(t->g, q + n_mid, stop, &out->text, e);
+	return r == 0 ? -2 : r < 0 ? -1 : 1;
 }
 
 static int
@@ -266,10 +261,10 @@ one_tag(struct trace *t, const char *p, const char *end, bool leaf, enum use use
 {
 	struct attr a = { .key = SLICE_NONE };
 	unsigned found = 0;
-	int r = leaf && use != USE_EVENT ? fast_tag(t, p, end, &a, &found) : -1;
+	int r = leaf && use != USE_EVENT ? fast_tag(t, p, end, &a, &found, e) : -2;
 
-	if (r == 0)
-		return 0;
+	if (r == 0 || r == -1)
+		return r;
 	if (r < 0) {
 		if (slow_tag(t, p, end, &a, e) < 0)
 			return -1;
@@ -534,8 +529,9 @@ read_spans(struct trace *t, struct place at, struct err *e)
 				w->text[w->index[w->k + 1]] == '}';
 
 			if (leaf && filters) {
-				gather_begin(t->g);
-				(void)walk_jump(w, NULL);
+				t->g->seen++;
+				w->r.p = w->text + w->index[w->k + 1] + 1;
+				w->k += 2;
 			} else if (read_span(t, e) < 0)
 				return -1;
 		}

@@ -164,36 +164,34 @@ slow_attr(struct doc *d, const char *p, const char *end, struct attr *out, struc
 	return walk_fail(&d->w, e);
 }
 
-/* As collectors write it: {"key":"K","value":{"stringValue":"V"}}. 1, 0 (unwanted), -1 (other form). */
+/*
+ * As collectors write it: {"key":"K","value":{"stringValue":"V"}}. 1: out is
+ * filled; 0: nobody wants it; -2: another form; -1 err.
+ */
 static int
-fast_attr(struct doc *d, const char *p, const char *end, struct attr *out, unsigned *found)
+fast_attr(struct doc *d, const char *p, const char *end, struct attr *out, unsigned *found,
+	struct err *e)
 {
 	static const char head[] = "{\"key\":\"", mid[] = "\",\"value\":{\"stringValue\":\"";
 	const size_t n_head = sizeof head - 1, n_mid = sizeof mid - 1;
-	const char *q, *v, *stop = end - 3;
-	struct jread r;
+	const char *q, *stop = end - 3;
+	int r;
 
 	if ((size_t)(end - p) < n_head + 3 || memcmp(p, head, n_head) != 0)
-		return -1;
+		return -2;
 	q = jscan_special(p + n_head, end);
 	if (q == end || *q != '"')
-		return -1;
+		return -2;
 	out->key = (struct slice){ p + n_head, (size_t)(q - p) - n_head };
 	*found = gather_key(d->g, out->key);
 	if ((*found & WANT_KEY) == 0 && WANT_ROLE(*found) != ROLE_SERVICE)
 		return 0;
 	if ((size_t)(end - q) < n_mid + 3 || memcmp(q, mid, n_mid) != 0 ||
 	    memcmp(stop, "\"}}", 3) != 0)
-		return -1;
-	v = q + n_mid;
+		return -2;
 	out->type = ATTR_STRING;
-	out->text = (struct slice){ v, (size_t)(stop - v) };
-	if ((q = jscan_special(v, stop)) == stop)
-		return 1;
-	if (*q != '\\')
-		return -1;
-	jread_init(&r, v - 1, (size_t)(stop + 1 - (v - 1)));
-	return jread_string(&r, &d->g->arena, &out->text) && jread_done(&r, NULL) == 0 ? 1 : -1;
+	r = gather_string(d->g, q + n_mid, stop, &out->text, e);
+	return r == 0 ? -2 : r < 0 ? -1 : 1;
 }
 
 static bool
@@ -239,7 +237,9 @@ read_attrs(struct doc *d, struct place at, bool resource, struct attrs *out, str
 			return malformed(d, p, "a list of attributes is malformed", e);
 		close = walk_close(w, k);
 		p = w->text + w->index[close] + 1;
-		r = fast_attr(d, open, p, &a, &found);
+		r = fast_attr(d, open, p, &a, &found, e);
+		if (r == -1)
+			return -1;
 		if (r < 0) {
 			if (slow_attr(d, open, p, &a, e) < 0)
 				return -1;
@@ -483,8 +483,9 @@ read_spans(struct doc *d, struct place at, struct err *e)
 				w->text[w->index[w->k + 1]] == '}';
 
 			if (leaf && filters) {
-				gather_begin(d->g);
-				(void)walk_jump(w, NULL);
+				d->g->seen++;
+				w->r.p = w->text + w->index[w->k + 1] + 1;
+				w->k += 2;
 			} else if (read_span(d, e) < 0)
 				return -1;
 		}

@@ -188,17 +188,21 @@ unsigned
 want_find(const struct want *w, struct slice key)
 {
 	unsigned found = w->all_keys ? WANT_KEY : 0;
+	const struct entry *x;
 
-	for (int i = w->exact[slot_of(key.p, key.n)]; i >= 0; i = w->entries[i].next)
-		if (slice_eq(w->entries[i].text, key))
-			found |= w->entries[i].found;
+	for (int i = w->exact[slot_of(key.p, key.n)]; i >= 0; i = x->next) {
+		x = &w->entries[i];
+		if (x->text.n == key.n && memcmp(x->text.p, key.p, key.n) == 0)
+			found |= x->found;
+	}
 	if (key.n == 0)
 		return found;
-	for (int i = w->prefix[(unsigned char)key.p[0]]; i >= 0; i = w->entries[i].next) {
-		struct slice t = w->entries[i].text;
-
-		if (key.n >= t.n && memcmp(key.p, t.p, t.n) == 0)
-			found |= w->entries[i].found;
+	for (int i = w->prefix[(unsigned char)key.p[0]]; i >= 0; i = x->next) {
+		x = &w->entries[i];
+		/* The last byte first: prefixes of one family differ there. */
+		if (key.n >= x->text.n && key.p[x->text.n - 1] == x->text.p[x->text.n - 1] &&
+		    memcmp(key.p, x->text.p, x->text.n) == 0)
+			found |= x->found;
 	}
 	return found;
 }
