@@ -261,15 +261,25 @@ knn_save(const struct knn *knn, const char *prefix, struct tensorfile_writer *w,
 	const uint64_t models[] = { knn->m };
 	char name[SCORER_NAME];
 
-	if (tensorfile_writer_add(w, scorer_tensor(name, prefix, "knn.rows"), DTYPE_F16, 2, rows, knn->rows, e) < 0 ||
-	    tensorfile_writer_add(w, scorer_tensor(name, prefix, "knn.scores"), DTYPE_F32, 2, cells, knn->score, e) < 0 ||
-	    tensorfile_writer_add(w, scorer_tensor(name, prefix, "knn.score_mean"), DTYPE_F32, 1, models, knn->score_mean, e) < 0)
-		return -1;
-	if (knn->cost == NULL)
-		return 0;
-	if (tensorfile_writer_add(w, scorer_tensor(name, prefix, "knn.costs"), DTYPE_F32, 2, cells, knn->cost, e) < 0)
-		return -1;
-	return tensorfile_writer_add(w, scorer_tensor(name, prefix, "knn.cost_mean"), DTYPE_F32, 1, models, knn->cost_mean, e);
+	const struct {
+		const char *name;
+		enum dtype dtype;
+		unsigned dims;
+		const uint64_t *shape;
+		const void *data;
+	} parts[] = {
+		{ "knn.rows", DTYPE_F16, 2, rows, knn->rows },
+		{ "knn.scores", DTYPE_F32, 2, cells, knn->score },
+		{ "knn.score_mean", DTYPE_F32, 1, models, knn->score_mean },
+		{ "knn.costs", DTYPE_F32, 2, cells, knn->cost },
+		{ "knn.cost_mean", DTYPE_F32, 1, models, knn->cost_mean },
+	};
+
+	for (size_t i = 0; i < (knn->cost == NULL ? 3u : 5u); i++)
+		if (tensorfile_writer_add(w, scorer_tensor(name, prefix, parts[i].name), parts[i].dtype,
+		    parts[i].dims, parts[i].shape, parts[i].data, e) < 0)
+			return -1;
+	return 0;
 }
 
 static int
