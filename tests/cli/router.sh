@@ -113,7 +113,9 @@ one_line_error "one model: one line"
 sed 's/"performance":[0-9.]*/"performance":0.5/' train.jsonl >equal.jsonl
 ok "all scores equal" $T --data equal.jsonl -o e.safetensors
 match err 'all models score the same' "all scores equal: said"
-ok "fewer queries than neighbours" "$LLMR" train knn --hparam dim=16 --data train.jsonl -o k.safetensors
+ok "few queries, no n_neighbors given" "$LLMR" train knn --hparam dim=16 --data train.jsonl -o k.safetensors
+match err 'n_neighbors 15: a seventh of the queries' "few queries: fewer neighbours, said"
+ok "fewer queries than neighbours" "$LLMR" train knn --hparam dim=16 --hparam k=200 --data train.jsonl -o k.safetensors
 match err 'n_neighbors 200 lowered to the 90 queries' "fewer queries than neighbours: said"
 ok "few neighbours" $T --hparam k=5 --data train.jsonl -o k.safetensors
 match err 'fewer than 15 neighbours' "few neighbours: warned"
