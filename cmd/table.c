@@ -174,6 +174,13 @@ static const struct opt eval_opts[] = {
 	  .help = "seed of the bootstrap" },
 	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
 	  .help = "score given up for one US dollar" },
+	{ .l = "weak", .type = OPT_STRING, .arg = "MODEL",
+	  .help = "weak model of the pair that APGR and CPT judge; of two models the lesser in training" },
+	{ .l = "strong", .type = OPT_STRING, .arg = "MODEL", .help = "strong model of that pair" },
+	{ .l = "against", .type = OPT_FILE, .arg = "FILE",
+	  .help = "another artifact to compare with on the same queries" },
+	{ .l = "gate", .type = OPT_STRING, .arg = "EXPR",
+	  .help = "exit 1 unless this holds: 'gap_closed>=0.15 && delta_best_single.lo>0'" },
 	{ .l = "allow-leaks", .type = OPT_FLAG, .help = "keep queries that occur in training" },
 	{ .l = NULL }
 };
@@ -233,7 +240,7 @@ const struct command commands[] = {
 	  .see_also = "llmr-convert(1) llmr-eval(1) llmr-artifact(5)" },
 	{ .name = "eval", .group = "routers", .summary = "measure a router against baselines",
 	  .operands = "", .operand_choices = "", .opts = eval_opts, .run = cmd_eval,
-	  .exits = "65 66 74 75 130", .see_also = "llmr-bench(1) llmr-train(1)" },
+	  .exits = "1 65 66 74 75 130", .see_also = "llmr-bench(1) llmr-train(1)" },
 	{ .name = "route", .group = "routers", .summary = "choose a model for a prompt",
 	  .operands = "[PROMPT | -]", .operand_choices = "", .max_args = 1, .opts = route_opts,
 	  .run = cmd_route, .exits = "1 65 66 74 75 130", .see_also = "llmr-bench(1) llmr-train(1)" },
