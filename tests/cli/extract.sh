@@ -80,7 +80,7 @@ for fault in 'status 500' 'status 503' 'retry 1' 'retrydate 1' half cut empty re
 	ok "$fault once" x --limit 20 -o again.out
 	whole again.out 50 "$fault once: nothing is lost"
 done
-for form in gzip rawgzip text; do
+for form in gzip rawgzip text decoy; do
 	serve -n 50 "* $form"
 	ok "$form answers" x --limit 20 -o form.out
 	whole form.out 50 "$form answers are read"
