@@ -22,7 +22,7 @@
 #define JSCAN_BATCH 64		/* blocks of a call at most */
 #define JSCAN_AHEAD 8		/* bytes behind the last block that must be readable */
 
-enum jscan_level { JSCAN_PORTABLE, JSCAN_AVX2, JSCAN_AVX512 };
+enum jscan_level { JSCAN_PORTABLE, JSCAN_SSE2, JSCAN_AVX2, JSCAN_AVX512 };
 
 /* Carried from block to block; zeroed memory is the start of a text. */
 struct jscan_state {

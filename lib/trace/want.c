@@ -29,6 +29,7 @@ struct want {
 	int exact[SLOTS], prefix[SLOTS], marker[SLOTS];
 	struct marker *markers;	/* [n_markers] in chains by first byte */
 	size_t n_markers;
+	uint64_t lengths[256];	/* of exact keys by first byte: bit n % 64 */
 	bool all_keys, filters;
 	struct jscan_marks marks;
 };
@@ -141,6 +142,8 @@ link_entries(struct want *w, struct err *e)
 		}
 		x->next = *head;
 		*head = (int)i;
+		if (!x->prefix)
+			w->lengths[first] |= (uint64_t)1 << (x->text.n % 64);
 		if ((x->found & WANT_MARKER) != 0 && add_marker(w, x, e) < 0)
 			return -1;
 	}
@@ -184,20 +187,33 @@ want_free(struct want *w)
 	free(w);
 }
 
-unsigned
-want_find(const struct want *w, struct slice key)
+static unsigned
+find_exact(const struct want *w, struct slice key)
 {
-	unsigned found = w->all_keys ? WANT_KEY : 0;
 	const struct entry *x;
+	unsigned found = 0;
 
 	for (int i = w->exact[slot_of(key.p, key.n)]; i >= 0; i = x->next) {
 		x = &w->entries[i];
 		if (x->text.n == key.n && memcmp(x->text.p, key.p, key.n) == 0)
 			found |= x->found;
 	}
+	return found;
+}
+
+unsigned
+want_find(const struct want *w, struct slice key)
+{
+	unsigned found = w->all_keys ? WANT_KEY : 0;
+	const struct entry *x;
+	unsigned first = key.n == 0 ? 0 : (unsigned char)key.p[0];
+
+	/* Most keys are nobody's: their length says so already. */
+	if ((w->lengths[first] >> (key.n % 64) & 1) != 0)
+		found |= find_exact(w, key);
 	if (key.n == 0)
 		return found;
-	for (int i = w->prefix[(unsigned char)key.p[0]]; i >= 0; i = x->next) {
+	for (int i = w->prefix[first]; i >= 0; i = x->next) {
 		x = &w->entries[i];
 		/* The last byte first: prefixes of one family differ there. */
 		if (key.n >= x->text.n && key.p[x->text.n - 1] == x->text.p[x->text.n - 1] &&

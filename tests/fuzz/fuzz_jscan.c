@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static const enum jscan_level levels[] = { JSCAN_AVX2, JSCAN_AVX512 };
+	static const enum jscan_level levels[] = { JSCAN_SSE2, JSCAN_AVX2, JSCAN_AVX512 };
 	static char text[JSCAN_BATCH * JSCAN_BLOCK + JSCAN_AHEAD];
 	struct jscan_marks marks = { 0 };
 	size_t blocks = n / JSCAN_BLOCK + 1;
@@ -25,7 +25,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		memcpy(text, data, n);
 	jscan_mark(&marks, 'g', "gen_ai.", 7);
 	jscan_mark(&marks, 'l', "llm\"", 4);
-	for (size_t l = 0; l < 2; l++) {
+	for (size_t l = 0; l < 3; l++) {
 		static struct jscan_found a, b, c;
 		struct jscan_state s = { 0 }, t = { 0 }, u = { 0 };
 		const size_t bytes = blocks * sizeof a.control[0];
