@@ -234,6 +234,11 @@ status 73 "a folder as output" x -o .
 status 73 "no such folder" x -o none/such
 status 64 "--state with standard output" x --state s
 
+# a reader that goes away
+{ x --limit 20 -q 2>err; echo $? >code; } | head -n 1 >out
+equal "$(cat code)" 141 "a closed pipe ends it as the signal would"
+if [ -s err ]; then fail "silently" "$(cat err)"; else pass "silently"; fi
+
 # the limits of the machine
 if [ -w /dev/full ]; then
 	status 74 "a full disk" x -o /dev/full
