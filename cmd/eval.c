@@ -202,7 +202,8 @@ put_ci(struct jsonw *w, const char *key, const struct bootstrap_ci *ci)
 
 /* {model, score, cost}; model left out when NULL and cost when told. */
 static void
-put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost, bool has_cost)
+put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost,
+	bool has_cost)
 {
 	jsonw_key(w, key);
 	jsonw_object(w);

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "cmd.h"
@@ -73,11 +74,21 @@ static int
 check_output(struct ctx *c, const char *path)
 {
 	struct io_out probe = { .fd = -1 };
+	struct stat out, in;
 
 	if (path == NULL)
 		return err_set(&c->err, ERR_USAGE, "no output: give -o FILE.safetensors");
 	if (strcmp(path, "-") == 0)
 		return err_set(&c->err, ERR_USAGE, "an artifact is a file: give -o FILE.safetensors");
+	if (stat(path, &out) == 0) {
+		if (S_ISDIR(out.st_mode))
+			return err_set(&c->err, ERR_CANTCREAT, "%s: is a directory", path);
+		for (size_t i = 0; i < opt_count(c, "data"); i++)
+			if (stat(opt_nth(c, "data", i), &in) == 0 && in.st_dev == out.st_dev &&
+			    in.st_ino == out.st_ino)
+				return err_set(&c->err, ERR_USAGE, "%s: is the data and the output",
+				    path);
+	}
 	if (io_out_open(&probe, path, 0644, &c->err) < 0)
 		return -1;
 	io_out_abort(&probe);

@@ -88,15 +88,23 @@ fit_params_write(const struct fit_params *p, const struct router *r, struct json
 uint64_t
 fit_memory(const struct fit_params *p, const struct dataset *ds)
 {
-	uint64_t d = p->embed.dim != 0 ? p->embed.dim : 384, text = 0, matrices;
+	bool lsa = strcmp(p->embed.kind, "lsa") == 0;
+	uint64_t d = p->embed.dim != 0 ? p->embed.dim : lsa ? 256 : 384, text = 0, read = 0, matrices;
+	uint64_t features = p->embed.max_features != 0 ? p->embed.max_features : EMBED_MAX_FEATURES;
+	size_t most = p->embed.max_bytes != 0 ? p->embed.max_bytes : EMBED_MAX_BYTES;
 
-	for (size_t i = 0; i < ds->n; i++)
+	for (size_t i = 0; i < ds->n; i++) {
 		text += ds->query[i].n;
+		read += ds->query[i].n < most ? ds->query[i].n : most;
+	}
 	matrices = (uint64_t)ds->n * (d * 4 + (uint64_t)ds->m * 12) +
 	    p->kind->memory(p->scorer, ds->n, d, ds->m);
-	/* Factorising holds the sparse counts (about 8 bytes for each byte of text) and tall matrices. */
-	if (strcmp(p->embed.kind, "lsa") == 0)
-		matrices += 10 * text + (uint64_t)100 * 1024 * 1024;
+	/*
+	 * lsa, measured: about 36 bytes for each byte of text that is read (terms
+	 * and counts), and three tall matrices on one side, one on the other.
+	 */
+	if (lsa)
+		matrices += 36 * read + (uint64_t)(d + 24) * (12 * (uint64_t)ds->n + 4 * features);
 	return matrices + text;
 }
 
