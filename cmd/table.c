@@ -143,7 +143,7 @@ static const struct opt train_opts[] = {
 	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
 	  .help = "format of --data" },
 	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "lsa",
-	  .help = "text to vector: lsa or hash" },
+	  .help = "text to vector: lsa, hash, shape, or some joined, such as lsa+shape" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
 	  .help = "hyperparameter, such as n_neighbors=200; may be repeated" },
 	{ .l = "objective", .type = OPT_CHOICE, .arg = "GOAL", .choices = "score|best",
