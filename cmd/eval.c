@@ -62,7 +62,7 @@ drop_leaks(struct ctx *c, struct judging *j)
 static int
 allocate(struct judging *j, struct err *e)
 {
-	size_t n = j->data->n, m = j->router->knn->m, cells;
+	size_t n = j->data->n, m = j->router->models.len, cells;
 
 	if (!mem_mul(n, m, &cells))
 		return err_nomem(e);
@@ -108,7 +108,7 @@ compare_models(struct ctx *c, const struct judging *j)
 	warn_models(c, &names, n, "of the data unknown to the router, left out");
 	buf_reset(&names);
 	n = 0;
-	for (size_t k = 0; k < r->knn->m; k++)
+	for (size_t k = 0; k < r->models.len; k++)
 		if (!j->candidate[k])
 			note_model(&names, &n, r->models.keys[k]);
 	warn_models(c, &names, n, "of the router without a score in the data, not chosen");
@@ -121,7 +121,7 @@ match_models(struct ctx *c, struct judging *j)
 {
 	const struct router *r = j->router;
 	const struct dataset *ds = j->data;
-	size_t m = r->knn->m;
+	size_t m = r->models.len;
 
 	for (size_t k = 0; k < m; k++) {
 		size_t from = map_find(&ds->models, r->models.keys[k], r->models.key_len[k]);
@@ -148,9 +148,9 @@ find_baselines(struct ctx *c, struct judging *j)
 	j->best_single = r->best_single;
 	if (!j->candidate[r->best_single]) {
 		j->best_single = POLICY_NONE;
-		for (size_t k = 0; k < r->knn->m; k++)
+		for (size_t k = 0; k < r->models.len; k++)
 			if (j->candidate[k] && (j->best_single == POLICY_NONE ||
-			    r->knn->score_mean[k] > r->knn->score_mean[j->best_single]))
+			    r->score_mean[k] > r->score_mean[j->best_single]))
 				j->best_single = k;
 		log_warn(&c->log, "best single of training is not in the data; '%s' stands for it",
 		    r->models.keys[j->best_single]);
@@ -166,7 +166,7 @@ judge(struct ctx *c, struct judging *j)
 {
 	struct policy policy = POLICY_INIT;
 	struct pool *pool = pool_new(c->threads, &c->err);
-	struct eval_input in = { .n = j->data->n, .m = j->router->knn->m, .score = j->score,
+	struct eval_input in = { .n = j->data->n, .m = j->router->models.len, .score = j->score,
 		.cost = j->cost, .candidate = j->candidate, .choice = j->choice, .best = j->best,
 		.cheapest = j->cheapest, .min_full = (size_t)opt_int(c, "min-full"),
 		.draws = (size_t)opt_int(c, "bootstrap"), .seed = (uint64_t)opt_int(c, "seed") };
@@ -203,7 +203,8 @@ put_ci(struct jsonw *w, const char *key, const struct bootstrap_ci *ci)
 
 /* {model, score, cost}; model left out when NULL and cost when told. */
 static void
-put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost, bool has_cost)
+put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost,
+	bool has_cost)
 {
 	jsonw_key(w, key);
 	jsonw_object(w);
@@ -218,7 +219,7 @@ put_arm(struct jsonw *w, const char *key, const char *model, double score, doubl
 static void
 put_shares(struct jsonw *w, const struct judging *j)
 {
-	size_t m = j->router->knn->m;
+	size_t m = j->router->models.len;
 
 	jsonw_key(w, "chosen");
 	jsonw_object(w);

@@ -338,7 +338,8 @@ cut_short(struct extract *x)
 	struct err first = x->c->err, e = ERR_INIT;
 	bool kept = false;
 
-	if (resume_keep(x->out, &kept, &e) < 0)
+	/* An output that already failed will fail again: once is enough to say it. */
+	if (resume_keep(x->out, &kept, &e) < 0 && first.code != ERR_IO)
 		log_warn(&x->c->log, "%s", e.msg);
 	x->out = NULL;
 	x->c->err = first;

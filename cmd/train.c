@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "cmd.h"
@@ -27,16 +28,31 @@ struct training {
 };
 
 static int
+unknown_kind(struct ctx *c)
+{
+	struct buf names = BUF_INIT;
+
+	for (size_t i = 0; scorer_kinds[i] != NULL; i++)
+		buf_printf(&names, "%s%s", i > 0 ? ", " : "", scorer_kinds[i]->name);
+	err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is %s", c->args[0],
+	    buf_cstr(&names));
+	buf_finish(&names);
+	return -1;
+}
+
+static int
 read_params(struct ctx *c, struct fit_params *p)
 {
 	const char *kind = opt_str(c, "embedder");
 
-	if (strcmp(c->args[0], "knn") != 0)
-		return err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is knn",
-		    c->args[0]);
+	const struct scorer_kind *router = scorer_find(c->args[0], strlen(c->args[0]));
+
+	if (router == NULL)
+		return unknown_kind(c);
 	if (strcmp(kind, "lsa") != 0 && strcmp(kind, "hash") != 0)
 		return err_set(&c->err, ERR_USAGE, "--embedder: '%s' is not lsa or hash", kind);
-	fit_params_init(p);
+	fit_params_init(p, router);
+	p->cancel = c->cancel;
 	p->embed.kind = kind;
 	p->best = strcmp(opt_str(c, "objective"), "best") == 0;
 	p->seed = p->embed.seed = (uint64_t)opt_int(c, "seed");
@@ -59,33 +75,54 @@ static int
 check_output(struct ctx *c, const char *path)
 {
 	struct io_out probe = { .fd = -1 };
+	struct stat out, in;
 
 	if (path == NULL)
 		return err_set(&c->err, ERR_USAGE, "no output: give -o FILE.safetensors");
 	if (strcmp(path, "-") == 0)
 		return err_set(&c->err, ERR_USAGE, "an artifact is a file: give -o FILE.safetensors");
+	if (stat(path, &out) == 0) {
+		if (S_ISDIR(out.st_mode))
+			return err_set(&c->err, ERR_CANTCREAT, "%s: is a directory", path);
+		for (size_t i = 0; i < opt_count(c, "data"); i++)
+			if (stat(opt_nth(c, "data", i), &in) == 0 && in.st_dev == out.st_dev &&
+			    in.st_ino == out.st_ino)
+				return err_set(&c->err, ERR_USAGE, "%s: is the data and the output",
+				    path);
+	}
 	if (io_out_open(&probe, path, 0644, &c->err) < 0)
 		return -1;
 	io_out_abort(&probe);
 	return 0;
 }
 
+static void
+check_neighbors(struct ctx *c, const struct knn_params *p, size_t n)
+{
+	size_t k = p->n_neighbors, used = knn_neighbors(p, n);
+
+	if (p->given && k > n)
+		log_warn(&c->log, "n_neighbors %zu lowered to the %zu queries there are", k, n);
+	else if (p->given && k < KNN_FEW_NEIGHBORS)
+		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
+		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
+	else if (used < k)
+		say(c, "n_neighbors %zu: a seventh of the queries, since they are few (200 otherwise)",
+		    used);
+}
+
 static int
 check_data(struct ctx *c, const struct training *t)
 {
 	const struct dataset *ds = t->data;
-	size_t k = t->params.knn.n_neighbors;
 
 	if (ds->m < 2)
 		return err_set(&c->err, ERR_INPUT, "only one model ('%s') in the data: "
 		    "there is nothing to choose", ds->models.keys[0]);
 	if (t->base.full > 0 && t->base.equal_rate == 1)
 		log_warn(&c->log, "all models score the same on every query: nothing can be learned");
-	if (k > ds->n)
-		log_warn(&c->log, "n_neighbors %zu lowered to the %zu queries there are", k, ds->n);
-	else if (k < KNN_FEW_NEIGHBORS)
-		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
-		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
+	if (t->params.kind == &knn_kind)
+		check_neighbors(c, (const struct knn_params *)(const void *)t->params.scorer, ds->n);
 	if (t->base.full == 0)
 		log_warn(&c->log, "no query was answered by every model: "
 		    "the router cannot be compared with baselines");
@@ -204,7 +241,7 @@ report_json(const struct training *t, const char *path)
 	hex_format(t->digest, 32, hex);
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
-	jsonw_kstr(&w, "kind", "knn");
+	jsonw_kstr(&w, "kind", t->params.kind->name);
 	fit_record_write(&record, &w);
 	jsonw_kdouble(&w, "seconds", round((double)(clock_mono_ns() - t->wall0) / 1e6) / 1e3);
 	jsonw_kdouble(&w, "cpu_seconds", round((double)(clock_cpu_ns() - t->cpu0) / 1e6) / 1e3);

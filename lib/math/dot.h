@@ -40,7 +40,7 @@ void dot_half_at(enum dot_kernel, const uint16_t *rows, const uint32_t *index, s
  */
 void dot_code(enum dot_kernel, const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride,
 	const uint8_t *q, int32_t *out);
-/* x [d] to codes of out[i] = round(x[i] / scale), -127..127; returns scale (0 for a zero vector). */
+/* x [d] to codes out[i] = round(x[i] / scale), -127..127; returns scale (0 for a zero vector). */
 float dot_encode(const float *x, size_t d, int8_t *out);
 
 /* Conversion to the nearest binary16 (ties to even, overflow to infinity) and back (exact). */

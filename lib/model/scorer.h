@@ -79,6 +79,10 @@ struct scorer_kind {
 	bool can_skip;
 };
 
+/* PREFIX and a tensor's own name in out; returns out. Prefixes are ours and short. */
+#define SCORER_NAME 64
+const char *scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name);
+
 /* Every kind that train offers, ending with NULL; by name, NULL when there is none. */
 extern const struct scorer_kind *const scorer_kinds[];
 const struct scorer_kind *scorer_find(const char *name, size_t n);

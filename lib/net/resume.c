@@ -393,7 +393,8 @@ write_piece(struct resume *r, struct err *e)
 	    stream_pack(r->out, r->piece.p, r->piece.len, &r->packed, e) < 0)
 		return -1;
 	if (io_write_full(r->fd, r->packed.p, r->packed.len, e) < 0)
-		return err_wrap(e, "%s", r->partial == NULL ? r->out : r->partial);
+		return err_wrap(e, "%s", r->partial != NULL ? r->partial :
+			strcmp(r->out, "-") == 0 ? "standard output" : r->out);
 	r->offset += r->packed.len;
 	buf_reset(&r->piece);
 	return 0;

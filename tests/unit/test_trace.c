@@ -244,8 +244,8 @@ Test(trace, indented_json_is_the_same)
 }
 
 static const char *const keys[] = { "gen_ai.*", "plain" };
-static const char *const markers[] = { "gen_ai.*", "exact", "ev*" };
-static const struct span_want filter = { keys, 2, markers, 3 };
+static const char *const markers[] = { "gen_ai.*", "exact", "ev*", "a/b", "caf\xc3\xa9*" };
+static const struct span_want filter = { keys, 2, markers, 5 };
 
 Test(trace, only_wanted_spans_and_keys_are_delivered)
 {
@@ -260,6 +260,11 @@ Test(trace, only_wanted_spans_and_keys_are_delivered)
 		{ ONE(TAG("plain"), ""), 0, 0 },
 		{ ONE(TAG("g\\u0065n_ai.x"), ""), 1, 1 },
 		{ ONE(TAG("\\u0067en_ai.x"), ""), 1, 1 },
+		{ ONE(TAG("a/b"), ""), 1, 0 },
+		{ ONE(TAG("a\\/b"), ""), 1, 0 },
+		{ ONE(TAG("a/c"), ""), 0, 0 },
+		{ ONE(TAG("caf\\u00e9s"), ""), 1, 0 },
+		{ ONE(TAG("caf\xc3\xa9s"), ""), 1, 0 },
 		{ ONE(TAG("x") "," "{\"key\":\"y\",\"value\":\"gen_ai.z\"}", ""), 0, 0 },
 		{ ONE(TAG("x") "," "{\"key\":\"y\",\"value\":\"\\\"gen_ai.z\"}", ""), 0, 0 },
 		{ ONE("{ \"value\" : \"v\", \"type\":\"string\", \"key\" : \"gen_ai.x\" }", ""), 1, 1 },
