@@ -9,6 +9,7 @@
 #include "fmt/jsonw.h"
 #include "load.h"
 #include "model/eval.h"
+#include "runlog.h"
 
 #define NAMED_LEAKS 5
 #define NAMED_MODELS 5
@@ -234,14 +235,13 @@ put_shares(struct jsonw *w, const struct judging *j)
 }
 
 static void
-report_json(const struct judging *j)
+report_json(const struct judging *j, struct buf *b)
 {
 	const struct eval_result *r = &j->result;
 	const char *const *name = (const char *const *)j->router->models.keys;
-	struct buf b = BUF_INIT;
 	struct jsonw w;
 
-	jsonw_init(&w, &b);
+	jsonw_init(&w, b);
 	jsonw_object(&w);
 	jsonw_kint(&w, "queries", (int64_t)j->data->n);
 	jsonw_kint(&w, "full_queries", (int64_t)r->full);
@@ -266,9 +266,6 @@ report_json(const struct judging *j)
 	jsonw_kdouble(&w, "tie_rate", r->tie_rate);
 	put_shares(&w, j);
 	jsonw_end_object(&w);
-	buf_byte(&b, '\n');
-	out_write(b.p, b.len);
-	buf_finish(&b);
 }
 
 static void
@@ -322,8 +319,10 @@ int
 cmd_eval(struct ctx *c)
 {
 	struct judging j = { 0 };
+	struct buf report = BUF_INIT;
 	int r = -1;
 
+	runlog_begin(c, "eval", NULL);
 	j.router = load_router(c);
 	j.all = j.router == NULL ? NULL : load_data(c, opt_str(c, "from"));
 	if (j.all == NULL || drop_leaks(c, &j) < 0 || allocate(&j, &c->err) < 0 ||
@@ -339,12 +338,15 @@ cmd_eval(struct ctx *c)
 	else if (!(j.result.delta.value > 0))
 		log_warn(&c->log, "the router does not beat always calling '%s'",
 		    j.router->models.keys[j.best_single]);
+	report_json(&j, &report);
+	runlog_eval(c, j.router->file, j.data->digest, &report);
 	if (c->json)
-		report_json(&j);
+		out_printf("%s\n", buf_cstr(&report));
 	else
 		report_people(&j);
-	r = 0;
+	r = buf_ok(&report, &c->err);
 out:
+	buf_finish(&report);
 	finish(&j);
 	return r;
 }

@@ -12,6 +12,7 @@
 #include "math/mat.h"
 #include "model/artifact.h"
 #include "model/fit.h"
+#include "runlog.h"
 
 /* Everything of one run. */
 struct training {
@@ -181,6 +182,8 @@ store(struct ctx *c, struct training *t, const char *path)
 		say(c, "the text of the %zu queries is kept in the artifact (--store-queries)",
 		    t->data->n);
 	r = artifact_save(t->router, &info, path, t->digest, &c->err);
+	runlog_note(c, &(struct runlog_note){ .params = info.hparams, .metrics = info.training,
+		.data = t->data->digest, .artifact = path, .digest = r == 0 ? t->digest : NULL });
 out:
 	buf_finish(&hparams);
 	buf_finish(&training);
@@ -263,6 +266,7 @@ cmd_train(struct ctx *c)
 
 	if (read_params(c, &t.params) < 0 || check_output(c, path) < 0)
 		return -1;
+	runlog_begin(c, "train", c->args[0]);
 	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
 	t.data = load_data(c, opt_str(c, "from"));
 	if (t.data == NULL)

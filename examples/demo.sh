@@ -17,9 +17,9 @@ mkdir -p "$out"
 cd "$out"
 out=$PWD
 rm -rf traces.jsonl.zst traces.jsonl.zst.state data router.safetensors router.yaml ./*.out
-# The settings of the person who runs it should not change what is shown.
-LLMR_SETTINGS=/dev/null
-export LLMR_SETTINGS
+# The settings of the person who runs it should not change what is shown, nor their records grow.
+LLMR_SETTINGS=/dev/null LLMR_NO_RUNS=1
+export LLMR_SETTINGS LLMR_NO_RUNS
 
 bold="" plain=""
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
