@@ -57,7 +57,7 @@ complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a train 
 complete -c llmr -n '__llmr_is train' -a 'knn'
 complete -c llmr -n '__llmr_is train' -l data -r -F -d 'routing records to learn from; may be repeated'
 complete -c llmr -n '__llmr_is train' -l from -x -a 'records dcrouter routerbench routellm llmrouter flat' -d 'format of --data'
-complete -c llmr -n '__llmr_is train' -l embedder -x -d 'text to vector: lsa or hash'
+complete -c llmr -n '__llmr_is train' -l embedder -x -d 'text to vector: lsa, hash, shape, or some joined, such as lsa+shape'
 complete -c llmr -n '__llmr_is train' -l hparam -x -d 'hyperparameter, such as n_neighbors=200; may be repeated'
 complete -c llmr -n '__llmr_is train' -l objective -x -a 'score best' -d 'predict each model'\''s score, or the best model'
 complete -c llmr -n '__llmr_is train' -l cv -x -d 'cross-validate with K folds by query; the embedder is fitted anew in each'

@@ -47,7 +47,10 @@ struct embed_params {
 
 /* Is it the name of an embedder that can be fitted? ERR_INPUT saying which there are. */
 int embed_check_kind(const char *name, struct err *e);
-/* Learn from n texts; a long beginning that many of them share is left out (embed/prefix). Same bytes for any number of threads. */
+/*
+ * Learn from n texts; a long beginning that many of them share is left out
+ * (embed/prefix). Same bytes for any number of threads.
+ */
 struct embedder *embed_fit(const struct embed_params *, const struct slice *texts, size_t n,
 	struct pool *pool, struct err *e);
 size_t embed_dim(const struct embedder *);

@@ -25,7 +25,7 @@ struct tensorfile_writer;
 
 #define PREFIX_MIN_TEXTS 20
 #define PREFIX_ONE_IN 500
-#define PREFIX_MIN_BYTES 64
+#define PREFIX_MIN_BYTES 512
 #define PREFIX_MAX_BYTES 65536	/* as far as texts are compared */
 #define PREFIX_MAX 256		/* kept, those of most texts first */
 
