@@ -11,6 +11,7 @@
 #include "model/evaluation.h"
 #include "model/gate.h"
 #include "model/predict.h"
+#include "runlog.h"
 
 #define NAMED_LEAKS 5
 #define NAMED_MODELS 5
@@ -316,6 +317,7 @@ prepare(struct ctx *c, struct judging *j)
 
 	if (gate != NULL && (j->gate = gate_parse(gate, &c->err)) == NULL)
 		return -1;
+	runlog_begin(c, "eval", NULL);
 	j->router = load_router(c);
 	if (j->router == NULL)
 		return -1;
@@ -379,8 +381,9 @@ publish(struct ctx *c, const struct judging *j)
 	evalout_json(&o, &json);
 	if (buf_ok(&json, &c->err) < 0 || check_gate(c, j->gate, &json, &met) < 0)
 		goto out;
+	runlog_eval(c, j->router->file, j->data->digest, &json);
 	if (c->json)
-		out_write(json.p, json.len);
+		out_printf("%s\n", buf_cstr(&json));
 	else
 		evalout_people(&o);
 	r = met ? 0 : -1;

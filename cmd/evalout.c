@@ -281,7 +281,6 @@ evalout_json(const struct evalout *o, struct buf *b)
 	put_tasks(w, o);
 	put_against(w, o);
 	jsonw_end_object(w);
-	buf_byte(b, '\n');
 }
 
 static void

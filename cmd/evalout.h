@@ -22,7 +22,7 @@ struct evalout {
 
 /* {"value":, "ci95":[lo, hi] or null} */
 void evalout_ci(struct jsonw *, const char *key, const struct bootstrap_ci *);
-/* One object and a newline. */
+/* One object. */
 void evalout_json(const struct evalout *, struct buf *);
 /* To standard output. */
 void evalout_people(const struct evalout *);

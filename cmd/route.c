@@ -60,7 +60,7 @@ nearest(const struct routing *g, struct neighbor out[SHOWN_NEIGHBORS])
 	return n;
 }
 
-/* The text of a training query from the artifact, else from --data; SLICE_NONE when neither has it. */
+/* Text of a training query from the artifact, else from --data; SLICE_NONE when neither has it. */
 static struct slice
 text_of(const struct routing *g, uint32_t row)
 {

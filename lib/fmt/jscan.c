@@ -121,8 +121,7 @@ put_block(struct jscan_found *out, uint16_t *q, size_t b, struct jscan_state *st
 	uint64_t in = strings ^ st->in_string;
 	uint64_t quote = r->quote & ~escaped;
 	uint64_t unicode = r->backslash & ~escaped & r->u;
-	uint64_t control = r->below20 & in;
-	uint64_t bits = (r->bracket & ~in) | (quote & in & r->mark) | control;
+	uint64_t bits = (r->bracket & ~in) | (quote & in & r->mark);
 
 	st->in_string = (uint64_t)((int64_t)in >> 63);
 	for (; unicode != 0; unicode &= unicode - 1) {
@@ -131,11 +130,12 @@ put_block(struct jscan_found *out, uint16_t *q, size_t b, struct jscan_state *st
 		if (p[i + 2] == '0' && p[i + 3] == '0')
 			bits |= (uint64_t)1 << i;
 	}
-	if (newlines)
-		bits |= r->newline;
-	out->control[b] = control;
-	out->newline[b] = r->newline;
-	out->any_newline |= r->newline;
+	if (r->below20 != 0) {
+		out->low |= (uint64_t)1 << b;
+		out->control[b] = r->below20 & in;
+		out->newline[b] = r->newline;
+		bits |= (r->below20 & in) | (newlines ? r->newline : 0);
+	}
 	out->high |= (uint64_t)r->high << b;
 	return put_places(q, b, bits);
 }
@@ -429,7 +429,7 @@ jscan_run(enum jscan_level level, const char *p, size_t n, const struct jscan_ma
 	bool newlines, struct jscan_state *st, struct jscan_found *out)
 {
 	out->n = 0;
-	out->any_newline = out->high = 0;
+	out->low = out->high = 0;
 #ifdef HAVE_X86
 	if (level == JSCAN_AVX512) {
 		run_avx512(p, n, marks, newlines, st, out);

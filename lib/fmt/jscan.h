@@ -49,9 +49,9 @@ struct jscan_found {
 	 */
 	uint16_t place[JSCAN_BATCH * JSCAN_BLOCK + JSCAN_BLOCK];
 	size_t n;
+	uint64_t low;			/* bit b: block b holds a byte below 0x20; else the next two are not set */
 	uint64_t control[JSCAN_BATCH];	/* bit i of block b: a byte below 0x20 inside a string */
 	uint64_t newline[JSCAN_BATCH];	/* newlines anywhere */
-	uint64_t any_newline;		/* not 0: there is one */
 	uint64_t high;			/* bit b: block b holds a byte above 0x7f */
 };
 

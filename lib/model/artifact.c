@@ -11,7 +11,8 @@
 #include "fmt/yamlw.h"
 
 /* Ordinary words, so that most embedders know some of them. */
-#define PROBE_TEXT "Write a short function that returns the sum of two numbers, and explain how it works."
+#define PROBE_TEXT "Write a short function that returns the sum of two numbers, " \
+	"and explain how it works."
 
 /* ---- writing ---- */
 
@@ -370,7 +371,8 @@ read_queries(struct router *r, const struct tensorfile *f, struct err *e)
 
 /* A copy of a tensor [m] of values in 0..hi, or -1 where gaps are allowed. */
 static float *
-read_mean(const struct tensorfile *f, const char *name, size_t m, float hi, bool gaps, struct err *e)
+read_mean(const struct tensorfile *f, const char *name, size_t m, float hi, bool gaps,
+	struct err *e)
 {
 	const uint64_t shape[] = { m };
 	const struct tensor *t = tensorfile_need(f, name, DTYPE_F32, 1, shape, e);

@@ -254,32 +254,51 @@ knn_fit(const struct knn_params *params, const struct dataset *ds, const float *
 	return fit(params, &data, e);
 }
 
+/* Where the tensors of one knn lie in a file. */
+struct place {
+	struct tensorfile_writer *to;
+	const struct tensorfile *from;
+	const char *prefix;
+};
+
+static int
+put(const struct place *p, const char *name, enum dtype type, size_t rows, size_t cols,
+	const void *x, struct err *e)
+{
+	const uint64_t shape[] = { rows, cols };
+	char full[SCORER_NAME];
+
+	return tensorfile_writer_add(p->to, scorer_tensor(full, p->prefix, name), type,
+	    cols == 0 ? 1 : 2, shape, x, e);
+}
+
+/* The tensor of that shape (cols 0: of one dimension; rows 0: any number). */
+static const struct tensor *
+need(const struct place *p, const char *name, enum dtype type, size_t rows, size_t cols,
+	struct err *e)
+{
+	const uint64_t shape[] = { rows, cols };
+	char full[SCORER_NAME];
+
+	return tensorfile_need(p->from, scorer_tensor(full, p->prefix, name), type,
+	    cols == 0 ? 1 : 2, shape, e);
+}
+
 int
 knn_save(const struct knn *knn, const char *prefix, struct tensorfile_writer *w, struct err *e)
 {
-	const uint64_t rows[] = { knn->n, knn->d }, cells[] = { knn->n, knn->m };
-	const uint64_t models[] = { knn->m };
-	char name[SCORER_NAME];
+	const struct place p = { .to = w, .prefix = prefix };
+	size_t n = knn->n, m = knn->m;
 
-	const struct {
-		const char *name;
-		enum dtype dtype;
-		unsigned dims;
-		const uint64_t *shape;
-		const void *data;
-	} parts[] = {
-		{ "knn.rows", DTYPE_F16, 2, rows, knn->rows },
-		{ "knn.scores", DTYPE_F32, 2, cells, knn->score },
-		{ "knn.score_mean", DTYPE_F32, 1, models, knn->score_mean },
-		{ "knn.costs", DTYPE_F32, 2, cells, knn->cost },
-		{ "knn.cost_mean", DTYPE_F32, 1, models, knn->cost_mean },
-	};
-
-	for (size_t i = 0; i < (knn->cost == NULL ? 3u : 5u); i++)
-		if (tensorfile_writer_add(w, scorer_tensor(name, prefix, parts[i].name), parts[i].dtype,
-		    parts[i].dims, parts[i].shape, parts[i].data, e) < 0)
-			return -1;
-	return 0;
+	if (put(&p, "knn.rows", DTYPE_F16, n, knn->d, knn->rows, e) < 0 ||
+	    put(&p, "knn.scores", DTYPE_F32, n, m, knn->score, e) < 0 ||
+	    put(&p, "knn.score_mean", DTYPE_F32, m, 0, knn->score_mean, e) < 0)
+		return -1;
+	if (knn->cost == NULL)
+		return 0;
+	if (put(&p, "knn.costs", DTYPE_F32, n, m, knn->cost, e) < 0)
+		return -1;
+	return put(&p, "knn.cost_mean", DTYPE_F32, m, 0, knn->cost_mean, e);
 }
 
 static int
@@ -302,25 +321,30 @@ check_rows(const uint16_t *x, size_t n, struct err *e)
 	return 0;
 }
 
+/* A file without costs: every model's is unknown. */
 static int
-load_costs(struct knn *knn, const struct tensorfile *f, const char *prefix, struct err *e)
+no_costs(struct knn *knn, struct err *e)
 {
-	char name[SCORER_NAME];
-	const uint64_t cells[] = { knn->n, knn->m }, models[] = { knn->m };
+	float *none = knn->owned[0] = mem_aligned(knn->m, sizeof *none, e);
+
+	for (size_t j = 0; none != NULL && j < knn->m; j++)
+		none[j] = -1;
+	knn->cost_mean = none;
+	return none == NULL ? -1 : 0;
+}
+
+static int
+load_costs(struct knn *knn, const struct place *p, struct err *e)
+{
 	const struct tensor *t;
+	char full[SCORER_NAME];
 
-	if (tensorfile_find(f, scorer_tensor(name, prefix, "knn.costs")) == NULL) {
-		float *none = knn->owned[0] = mem_aligned(knn->m, sizeof *none, e);
-
-		for (size_t j = 0; none != NULL && j < knn->m; j++)
-			none[j] = -1;
-		knn->cost_mean = none;
-		return none == NULL ? -1 : 0;
-	}
-	if ((t = tensorfile_need(f, scorer_tensor(name, prefix, "knn.costs"), DTYPE_F32, 2, cells, e)) == NULL)
+	if (tensorfile_find(p->from, scorer_tensor(full, p->prefix, "knn.costs")) == NULL)
+		return no_costs(knn, e);
+	if ((t = need(p, "knn.costs", DTYPE_F32, knn->n, knn->m, e)) == NULL)
 		return -1;
 	knn->cost = t->data;
-	if ((t = tensorfile_need(f, scorer_tensor(name, prefix, "knn.cost_mean"), DTYPE_F32, 1, models, e)) == NULL)
+	if ((t = need(p, "knn.cost_mean", DTYPE_F32, knn->m, 0, e)) == NULL)
 		return -1;
 	knn->cost_mean = t->data;
 	if (check_range("knn.costs", knn->cost, knn->n * knn->m, 0, 1e6f, true, e) < 0)
@@ -331,10 +355,8 @@ load_costs(struct knn *knn, const struct tensorfile *f, const char *prefix, stru
 static int
 load_tensors(struct knn *knn, const struct tensorfile *f, const char *prefix, struct err *e)
 {
-	char name[SCORER_NAME];
-	const uint64_t any[] = { 0, knn->d }, models[] = { knn->m };
-	uint64_t cells[] = { 0, knn->m };
-	const struct tensor *t = tensorfile_need(f, scorer_tensor(name, prefix, "knn.rows"), DTYPE_F16, 2, any, e);
+	const struct place p = { .from = f, .prefix = prefix };
+	const struct tensor *t = need(&p, "knn.rows", DTYPE_F16, 0, knn->d, e);
 
 	if (t == NULL)
 		return -1;
@@ -343,18 +365,17 @@ load_tensors(struct knn *knn, const struct tensorfile *f, const char *prefix, st
 		    (unsigned long long)t->shape[0]);
 	knn->n = (size_t)t->shape[0];
 	knn->rows = t->data;
-	cells[0] = knn->n;
-	if ((t = tensorfile_need(f, scorer_tensor(name, prefix, "knn.scores"), DTYPE_F32, 2, cells, e)) == NULL)
+	if ((t = need(&p, "knn.scores", DTYPE_F32, knn->n, knn->m, e)) == NULL)
 		return -1;
 	knn->score = t->data;
-	if ((t = tensorfile_need(f, scorer_tensor(name, prefix, "knn.score_mean"), DTYPE_F32, 1, models, e)) == NULL)
+	if ((t = need(&p, "knn.score_mean", DTYPE_F32, knn->m, 0, e)) == NULL)
 		return -1;
 	knn->score_mean = t->data;
 	if (check_rows(knn->rows, knn->n * knn->d, e) < 0 ||
 	    check_range("knn.scores", knn->score, knn->n * knn->m, 0, 1, true, e) < 0 ||
 	    check_range("knn.score_mean", knn->score_mean, knn->m, 0, 1, false, e) < 0)
 		return -1;
-	return load_costs(knn, f, prefix, e);
+	return load_costs(knn, &p, e);
 }
 
 struct knn *
@@ -393,13 +414,12 @@ knn_scratch_new(const struct knn *knn, struct err *e)
 	s->work = mem_aligned(knn->n, sizeof *s->work, e);
 	s->candidate = mem_aligned(knn->n, sizeof *s->candidate, e);
 	s->code = mem_aligned(knn->stride, 1, e);
-	s->product = mem_aligned(knn->n, sizeof *s->product, e);
 	s->near = mem_aligned(knn->params.n_neighbors, sizeof *s->near, e);
 	s->index = mem_aligned(knn->params.n_neighbors, sizeof *s->index, e);
 	s->weight = mem_aligned(knn->params.n_neighbors, sizeof *s->weight, e);
 	s->sum = mem_aligned(knn->m, 4 * sizeof *s->sum, e);
 	if (s->sim == NULL || s->exact == NULL || s->work == NULL || s->candidate == NULL ||
-	    s->code == NULL || s->product == NULL || s->near == NULL || s->index == NULL ||
+	    s->code == NULL || s->near == NULL || s->index == NULL ||
 	    s->weight == NULL || s->sum == NULL) {
 		knn_scratch_free(s);
 		return NULL;
@@ -417,7 +437,6 @@ knn_scratch_free(struct knn_scratch *s)
 	free(s->work);
 	free(s->candidate);
 	free(s->code);
-	free(s->product);
 	free(s->near);
 	free(s->index);
 	free(s->weight);
@@ -434,13 +453,13 @@ knn_scratch_free(struct knn_scratch *s)
 static float
 screen(const struct knn *knn, const float *q, struct knn_scratch *s)
 {
+	const struct dot_codes codes = { knn->n, knn->stride, knn->code, knn->code_sum,
+		knn->code_scale };
 	float scale = dot_encode(q, knn->d, (int8_t *)s->code), worst = knn->max_scale;
 
 	for (size_t j = 0; j < knn->d; j++)
 		s->code[j] = (uint8_t)((int8_t)s->code[j] + 128);
-	dot_code(knn->kernel, knn->code, knn->code_sum, knn->n, knn->stride, s->code, s->product);
-	for (size_t i = 0; i < knn->n; i++)
-		s->sim[i] = scale * knn->code_scale[i] * (float)s->product[i];
+	dot_code(knn->kernel, &codes, s->code, scale, s->sim);
 	if (knn->params.metric == KNN_EUCLIDEAN)
 		for (size_t i = 0; i < knn->n; i++)
 			s->sim[i] -= knn->half_norm[i];

@@ -30,7 +30,7 @@ enum knn_metric { KNN_COSINE, KNN_EUCLIDEAN };
 
 #define KNN_MAX_NEIGHBORS 100000
 #define KNN_MAX_DIM 65536
-/* Below this many neighbours the mean is so noisy that choosing by it loses to the best single model. */
+/* With fewer neighbours the mean is so noisy that choosing by it loses to the best single model. */
 #define KNN_FEW_NEIGHBORS 15
 
 /* Hyperparameters; names and ranges are those of llmr-train(1). */
@@ -87,7 +87,10 @@ struct knn *knn_fit(const struct knn_params *, const struct dataset *ds, const f
 	size_t d, struct err *e);
 void knn_free(struct knn *);		/* NULL is fine */
 
-/* Tensors PREFIX "knn.*" into an artifact (borrowed until it is saved), and back (borrowed from the file, checked). */
+/*
+ * Tensors PREFIX "knn.*" into an artifact (borrowed until it is saved), and
+ * back (borrowed from the file, checked).
+ */
 int knn_save(const struct knn *, const char *prefix, struct tensorfile_writer *, struct err *e);
 struct knn *knn_load(const struct tensorfile *, const char *prefix, size_t m, size_t d,
 	struct slice hparams, struct err *e);
@@ -96,7 +99,6 @@ struct knn_scratch {
 	float *sim, *exact, *work;	/* [n] similarity to each row, roughly; of candidates; scratch */
 	uint32_t *candidate;		/* [n] rows compared exactly */
 	uint8_t *code;			/* [stride] of the query */
-	int32_t *product;		/* [n] */
 	uint32_t *index;		/* [k] the neighbours, ascending row numbers */
 	float *near;			/* [k] their exact similarities */
 	double *weight;			/* [k] */

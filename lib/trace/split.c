@@ -455,16 +455,19 @@ check_skeleton(struct splitter *s, size_t at)
 static bool
 newline_between(const struct splitter *s, size_t from, size_t to)
 {
-	for (size_t i = from; i < to; i++)
-		if ((s->found.newline[i / JSCAN_BLOCK] >> (i % JSCAN_BLOCK) & 1) != 0)
+	for (size_t i = from; i < to; i++) {
+		size_t b = i / JSCAN_BLOCK;
+
+		if ((s->found.low >> b & 1) != 0 && (s->found.newline[b] >> (i % JSCAN_BLOCK) & 1) != 0)
 			return true;
+	}
 	return false;
 }
 
 static enum step
 end_document(struct splitter *s, size_t i)
 {
-	bool newline = s->doc_newline || (s->found.any_newline != 0 && !s->lines &&
+	bool newline = s->doc_newline || (s->found.low != 0 && !s->lines &&
 		newline_between(s, s->newline_from, i - s->pos));
 	enum step step;
 
@@ -686,7 +689,7 @@ scan_batch(struct splitter *s, size_t blocks)
 	step = scan_places(s);
 	if (step != STEP_ON)
 		return step;
-	if (m->any_newline != 0 && s->depth > 0 && !s->lines && !s->doc_newline)
+	if (m->low != 0 && s->depth > 0 && !s->lines && !s->doc_newline)
 		s->doc_newline = newline_between(s, s->newline_from, blocks * JSCAN_BLOCK);
 	s->pos += blocks * JSCAN_BLOCK;
 	if (s->pos > s->c->len)

@@ -100,22 +100,38 @@ add_roles(struct want *w, struct err *e)
 	return 0;
 }
 
+/* Bytes at the start of a text that no JSON writer has reason to escape. */
+static size_t
+plain_bytes(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] > ' ' && s.p[n] < 0x7f && strchr("\"\\/&<>'", s.p[n]) == NULL)
+		n++;
+	return n;
+}
+
+/* Only what is sure to stand in the JSON text is looked for; the decoder compares the rest. */
 static int
 add_marker(struct want *w, const struct entry *x, struct err *e)
 {
 	struct marker *m = &w->markers[w->n_markers];
-	unsigned first = x->text.n == 0 ? '"' : (unsigned char)x->text.p[0];
+	size_t n = plain_bytes(x->text);
+	bool whole = n == x->text.n && !x->prefix;
 	unsigned char mask[8] = { 0 };
+	unsigned first;
 
-	/* One byte more than the text: its NUL or "*", to be replaced. */
-	if ((m->text = mem_dup(x->text.p, x->text.n + 1, e)) == NULL)
+	if ((m->text = mem_realloc(NULL, n + 9, 1, e)) == NULL)
 		return -1;
-	m->n = x->text.n + (x->prefix ? 0 : 1);
-	if (!x->prefix)
-		m->text[x->text.n] = '"';
+	memset(m->text, 0, n + 9);
+	memcpy(m->text, x->text.p, n);
+	if (whole)
+		m->text[n] = '"';
+	m->n = n + whole;
 	memset(mask, 0xff, m->n < 8 ? m->n : 8);
 	memcpy(&m->mask, mask, 8);
-	memcpy(&m->word, m->text, m->n < 8 ? m->n : 8);
+	memcpy(&m->word, m->text, 8);
+	first = (unsigned char)m->text[0];
 	m->next = w->marker[first];
 	w->marker[first] = (int)w->n_markers++;
 	jscan_mark(&w->marks, first, m->text, m->n);
@@ -241,6 +257,8 @@ want_marker_at(const struct want *w, const char *p, const char *end)
 	size_t left = (size_t)(end - p);
 	uint64_t word;
 
+	if (w->marker[0] >= 0)
+		return true;		/* a marker of which nothing is sure */
 	for (int i = w->marker[(unsigned char)*p]; i >= 0; i = w->markers[i].next) {
 		const struct marker *m = &w->markers[i];
 

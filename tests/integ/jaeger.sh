@@ -205,7 +205,12 @@ for f in "$src"/examples/*.jsonl.zst "$src"/examples/*.jsonl; do
 	else
 		ids example.jsonl >want
 		check "$name comes back whole" cmp got want
+		cp example.jsonl all
 	fi
+	"$LLMR" convert -q all 2>err </dev/null | sort >want
+	"$LLMR" convert -q example.out.jsonl 2>err </dev/null | sort >got
+	check "$name gives the same records after Jaeger as before" cmp got want
+	check "and some" [ -s got ]
 done
 
 echo "$passed passed, $failed failed"

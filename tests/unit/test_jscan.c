@@ -29,6 +29,8 @@ naive(const char *p, size_t n, bool newlines, struct jscan_found *m)
 			m->control[i / 64] |= bit;
 		if (c == '\n')
 			m->newline[i / 64] |= bit;
+		if (c < 0x20)
+			m->low |= (uint64_t)1 << (i / 64);
 		if (c >= 0x80)
 			m->high |= (uint64_t)1 << (i / 64);
 		if (quote)
@@ -72,7 +74,10 @@ Test(jscan, bits_are_those_of_a_plain_loop_at_every_level)
 			cr_assert_eq(got.n, want.n, "%s", jscan_name(levels[l]));
 			for (size_t k = 0; k < got.n; k++)
 				cr_assert_eq(got.place[k], want.place[k], "%s place %zu", jscan_name(levels[l]), k);
+			cr_assert_eq(got.low, want.low, "%s", jscan_name(levels[l]));
 			for (size_t b = 0; b < BLOCKS; b++) {
+				if ((want.low >> b & 1) == 0)
+					continue;
 				cr_assert_eq(got.control[b], want.control[b], "%s", jscan_name(levels[l]));
 				cr_assert_eq(got.newline[b], want.newline[b], "%s", jscan_name(levels[l]));
 			}
