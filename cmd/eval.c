@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "cmd.h"
+#include "evaloff.h"
 #include "evalout.h"
 #include "load.h"
 #include "model/artifact.h"
@@ -349,23 +350,6 @@ warn_outcome(struct ctx *c, const struct judging *j)
 		    v->frontier.draws);
 }
 
-/* Is the gate met? 0, or -1 with ERR_NO; ERR_USAGE for a name that the result does not hold. */
-static int
-check_gate(struct ctx *c, const struct gate *gate, const struct buf *json, bool *met)
-{
-	struct buf why = BUF_INIT;
-	int r;
-
-	*met = true;
-	if (gate == NULL)
-		return 0;
-	r = gate_check(gate, json->p, json->len, met, &why, &c->err);
-	if (r == 0 && !*met)
-		err_set(&c->err, ERR_NO, "gate missed: %s", buf_cstr(&why));
-	buf_finish(&why);
-	return r;
-}
-
 static int
 publish(struct ctx *c, const struct judging *j)
 {
@@ -379,7 +363,7 @@ publish(struct ctx *c, const struct judging *j)
 	int r = -1;
 
 	evalout_json(&o, &json);
-	if (buf_ok(&json, &c->err) < 0 || check_gate(c, j->gate, &json, &met) < 0)
+	if (buf_ok(&json, &c->err) < 0 || evalout_gate(c, j->gate, &json, &met) < 0)
 		goto out;
 	runlog_eval(c, j->router->file, j->data->digest, &json);
 	if (c->json)
@@ -398,6 +382,8 @@ cmd_eval(struct ctx *c)
 	struct judging j = { 0 };
 	int r = -1;
 
+	if (opt_flag(c, "off-policy"))
+		return evaloff_run(c);
 	if (prepare(c, &j) < 0)
 		goto out;
 	j.all = load_data(c, opt_str(c, "from"));

@@ -293,9 +293,8 @@ print_arm(const char *what, const char *model, double score, double cost)
 	out_printf("%-12s %8.4f %12s  %s\n", what, score, money, model);
 }
 
-/* "name  +x.xxxx [lo, hi]", nothing when undefined; factor 100 for per cent. */
-static void
-print_ci(const char *name, const struct bootstrap_ci *ci, bool percent, bool sign)
+void
+evalout_print(const char *name, const struct bootstrap_ci *ci, bool percent, bool sign)
 {
 	double f = percent ? 100 : 1;
 	const char *unit = percent ? " %" : "";
@@ -363,7 +362,7 @@ print_against(const struct evalout *o)
 	if (!o->v->has_against || a->n == 0)
 		return;
 	out_printf("\nagainst %s: %.4f on %zu queries\n", o->against, a->score, a->n);
-	print_ci("this - that", &a->delta, false, true);
+	evalout_print("this - that", &a->delta, false, true);
 	out_printf("%-24s p %.4g; better on %zu, worse on %zu, equal on %zu (sign test p %.4g)\n", "",
 	    a->p, a->wins, a->losses, a->ties, a->sign_p);
 }
@@ -373,23 +372,23 @@ print_figures(const struct evalout *o)
 {
 	const struct evaluation *v = o->v;
 
-	print_ci("regret", &v->all.regret, false, false);
-	print_ci("agreement with oracle", &v->all.agreement, true, false);
-	print_ci("calibration error", &v->calibration.ece, false, false);
-	print_ci("performance gain", &v->all.perf_gain, true, true);
-	print_ci("cost saved", &v->all.cost_save, true, true);
+	evalout_print("regret", &v->all.regret, false, false);
+	evalout_print("agreement with oracle", &v->all.agreement, true, false);
+	evalout_print("calibration error", &v->calibration.ece, false, false);
+	evalout_print("performance gain", &v->all.perf_gain, true, true);
+	evalout_print("cost saved", &v->all.cost_save, true, true);
 	if (v->frontier.known) {
-		print_ci("AIQ", &v->frontier.aiq, false, false);
-		print_ci("AIQ, single models", &v->frontier.single, false, false);
-		print_ci("AIQ, difference", &v->frontier.delta, false, true);
+		evalout_print("AIQ", &v->frontier.aiq, false, false);
+		evalout_print("AIQ, single models", &v->frontier.single, false, false);
+		evalout_print("AIQ, difference", &v->frontier.delta, false, true);
 		print_target("95 % of strongest for", &v->frontier.at95);
 		print_target("best single's score for", &v->frontier.at_best);
 	}
 	if (v->has_pair) {
 		out_printf("weak %s, strong %s\n", o->model[o->weak], o->model[o->strong]);
-		print_ci("APGR", &v->pair.apgr, false, false);
-		print_ci("CPT(50 %)", &v->pair.cpt50, true, false);
-		print_ci("CPT(80 %)", &v->pair.cpt80, true, false);
+		evalout_print("APGR", &v->pair.apgr, false, false);
+		evalout_print("CPT(50 %)", &v->pair.cpt50, true, false);
+		evalout_print("CPT(80 %)", &v->pair.cpt80, true, false);
 	}
 }
 
@@ -418,4 +417,20 @@ evalout_people(const struct evalout *o)
 	print_models(o);
 	print_tasks(o);
 	print_against(o);
+}
+
+int
+evalout_gate(struct ctx *c, const struct gate *gate, const struct buf *json, bool *met)
+{
+	struct buf why = BUF_INIT;
+	int r;
+
+	*met = true;
+	if (gate == NULL)
+		return 0;
+	r = gate_check(gate, json->p, json->len, met, &why, &c->err);
+	if (r == 0 && !*met)
+		err_set(&c->err, ERR_NO, "gate missed: %s", buf_cstr(&why));
+	buf_finish(&why);
+	return r;
 }
