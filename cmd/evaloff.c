@@ -31,7 +31,7 @@ struct logged {
 static int
 prepare(struct ctx *c, struct logged *l)
 {
-	static const char *const alone[] = { "against", "weak", "strong" };
+	static const char *const alone[] = { "against", "weak", "strong", "report" };
 	const char *gate = opt_str(c, "gate");
 
 	for (size_t k = 0; k < sizeof alone / sizeof alone[0]; k++)

@@ -181,6 +181,8 @@ static const struct opt eval_opts[] = {
 	{ .l = "strong", .type = OPT_STRING, .arg = "MODEL", .help = "strong model of that pair" },
 	{ .l = "against", .type = OPT_FILE, .arg = "FILE",
 	  .help = "another artifact to compare with on the same queries" },
+	{ .l = "report", .type = OPT_FILE, .arg = "FILE",
+	  .help = "write a self-contained page with figures (.html)" },
 	{ .l = "off-policy", .type = OPT_FLAG,
 	  .help = "estimate from logged calls of one model a query, by their propensities" },
 	{ .l = "min-ess", .type = OPT_NUM, .arg = "N", .lo = 1, .hi = 1e9, .dflt = "30",

@@ -74,6 +74,7 @@ _llmr() {
 		--weak) COMPREPLY=(); return ;;
 		--strong) COMPREPLY=(); return ;;
 		--against) _llmr_files; return ;;
+		--report) _llmr_files; return ;;
 		--min-ess) COMPREPLY=(); return ;;
 		--gate) COMPREPLY=(); return ;;
 		esac ;;
@@ -128,7 +129,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "knn"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
 		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

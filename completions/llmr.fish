@@ -76,6 +76,7 @@ complete -c llmr -n '__llmr_is eval' -l cost-weight -x -d 'score given up for on
 complete -c llmr -n '__llmr_is eval' -l weak -x -d 'weak model of the pair that APGR and CPT judge; of two models the lesser in training'
 complete -c llmr -n '__llmr_is eval' -l strong -x -d 'strong model of that pair'
 complete -c llmr -n '__llmr_is eval' -l against -r -F -d 'another artifact to compare with on the same queries'
+complete -c llmr -n '__llmr_is eval' -l report -r -F -d 'write a self-contained page with figures (.html)'
 complete -c llmr -n '__llmr_is eval' -l off-policy -d 'estimate from logged calls of one model a query, by their propensities'
 complete -c llmr -n '__llmr_is eval' -l min-ess -x -d 'fewest effective calls for an estimate of --off-policy'
 complete -c llmr -n '__llmr_is eval' -l gate -x -d 'exit 1 unless this holds: '\''gap_closed>=0.15 && delta_best_single.lo>0'\'''

@@ -85,6 +85,36 @@ match err 'gate: a name or a number is missing at column 6' "gate: not an expres
 status 1 "gate: null is not met" "$LLMR" eval -m m.safetensors --data bare.jsonl --gate 'aiq > 0'
 match err 'gate missed: aiq > 0: null' "gate: null is said"
 
+# --- the page ---
+ok "report" $E --report r.html --against odd.safetensors --json
+match r.html '^</html>$' "report: whole"
+absent r.html '<script|src=|href=|@import|url\(' "report: needs nothing but itself"
+for part in 'Score and cost' 'Score by task' 'Are its predictions true' 'What it chose' 'Time of a decision' \
+	'Against another router'; do match r.html "$part" "report: $part"; done
+if python3 -c '' 2>/dev/null; then
+	if python3 - r.html 2>err <<'PY'
+import re, sys, xml.etree.ElementTree as tree
+page = open(sys.argv[1], encoding="utf-8").read()
+for svg in re.findall(r"<svg.*?</svg>", page, re.S):
+    for e in tree.fromstring(svg).iter():
+        for k, v in e.attrib.items():
+            assert "nan" not in v and "inf" not in v, (k, v)
+PY
+	then pass "report: figures are well-formed"; else fail "report: figures are well-formed" "$(tail -n 1 err)"; fi
+else
+	skip "report: figures are well-formed: no python3"
+fi
+echo old >r.html
+status 1 "report: with a missed gate" $E --report r.html --gate 'ece < 0'
+match r.html 'Gate missed:.*ece &lt; 0' "report: says that the gate was missed"
+ok "report: too few" "$LLMR" eval -m m.safetensors --data few.jsonl --report few.html
+match few.html 'nothing could be compared' "report: too few: said"
+status 64 "report: unknown name in the gate" $E --report none.html --gate 'nothing < 0'
+status 73 "report: no such folder" $E --report no/r.html
+status 64 "report: not to standard output" $E --report -
+status 64 "report: not with --off-policy" $E --report r2.html --off-policy
+nofile 'none.html r2.html .*tmp* *.tmp*' "report: nothing half-written"
+
 # --- logged calls of one model a query ---
 # called FIRST LAST SEED: one of three models, m2 twice as often as the others
 called() {
