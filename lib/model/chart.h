@@ -31,8 +31,10 @@ void chart_end(const struct chart *);
 double chart_x(const struct chart *, double x);
 double chart_y(const struct chart *, double y);
 /* Marks in user units; class is ours, text and tip are escaped (tip may be NULL). */
-void chart_line(const struct chart *, const char *class, double xa, double ya, double xb, double yb);
-void chart_dot(const struct chart *, const char *class, double x, double y, double r, const char *tip);
+void chart_line(const struct chart *, const char *class, double xa, double ya, double xb,
+	double yb);
+void chart_dot(const struct chart *, const char *class, double x, double y, double r,
+	const char *tip);
 void chart_rect(const struct chart *, const char *class, double x, double y, double w, double h,
 	const char *tip);
 /* anchor: start, middle or end. max: characters kept, 0 all; what is cut goes into a tip. */

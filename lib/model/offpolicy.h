@@ -56,13 +56,17 @@ int offpolicy_read(const char *const *paths, size_t n_paths, struct cancel *,
 void offpolicy_log_finish(struct offpolicy_log *);
 
 #define OFFPOLICY_NONE ((size_t)-1)
-/* Leave out the calls of some queries: renumber [ids.len] gives each query's new index or OFFPOLICY_NONE. */
+/*
+ * Leave out the calls of some queries: renumber [ids.len] gives each query's
+ * new index or OFFPOLICY_NONE.
+ */
 void offpolicy_keep(struct offpolicy_log *, const size_t *renumber);
 
 struct offpolicy_input {
 	size_t n, n_ids, m;
 	const size_t *id;		/* [n] < n_ids */
-	const size_t *called, *choice;	/* [n] models of the router; called OFFPOLICY_NONE when it does not know it */
+	/* [n] models of the router; called is OFFPOLICY_NONE when it does not know that model */
+	const size_t *called, *choice;
 	const double *score, *cost, *propensity;	/* [n] */
 	const float *predicted;		/* [n x m] */
 	double min_ess;

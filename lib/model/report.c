@@ -14,47 +14,85 @@
 #define LOG_ABOVE 20.0		/* dearest to cheapest: beyond it the axis is logarithmic */
 
 static const char style[] =
-"<style>\n"
-":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--soft:#57606a;--line:#d0d7de;--card:#f6f8fa;"
-"--router:#1f6fb4;--single:#bc4c00;--oracle:#6e7781;--good:#1a7f37;--bad:#b42318}\n"
-"@media (prefers-color-scheme:dark){:root{--bg:#12161b;--fg:#e6e9ed;--soft:#a3adb8;--line:#39424c;"
-"--card:#1a2027;--router:#62aef0;--single:#f29a5b;--oracle:#98a3ae;--good:#5ecb77;--bad:#ff8a80}}\n"
-"*{box-sizing:border-box}\n"
-"body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}\n"
-"main{max-width:72rem;margin:0 auto;padding:1.5rem 1rem 3rem}\n"
-"h1{font-size:1.5rem;line-height:1.25;margin:0 0 .25rem;overflow-wrap:anywhere}\n"
-"h2{font-size:1.1rem;margin:0 0 .25rem}p{margin:.25rem 0 .75rem}.soft{color:var(--soft);font-size:.875rem}\n"
-".good{color:var(--good)}.bad{color:var(--bad)}b{font-weight:600}\n"
-".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));gap:.5rem;margin:1rem 0}\n"
-".tile{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.5rem .75rem}\n"
-".tile div{font-size:.8125rem;color:var(--soft)}.tile strong{display:block;font-size:1.25rem;"
-"font-variant-numeric:tabular-nums}\n"
-".grid{columns:2 26rem;column-gap:2rem;margin:1.5rem 0}\n"
-"section{min-width:0;margin:0 0 1.75rem;break-inside:avoid}section.wide{column-span:all}figure{margin:0}svg{display:block;width:100%;height:auto;max-width:44rem}\n"
-"svg text{font:12px system-ui,sans-serif;fill:var(--fg)}svg .tick,svg .label{fill:var(--soft)}svg .tick{font-size:11px}\n"
-"svg .num{font-size:10px}svg .grid{stroke:var(--line);stroke-width:.5}svg .axis{stroke:var(--soft);stroke-width:1}\n"
+"<style>"
+":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--soft:#57606a;--line:#d0d7de;"
+"--card:#f6f8fa;--router:#1f6fb4;--single:#bc4c00;--oracle:#6e7781;--good:#1a7f37;"
+"--bad:#b42318}"
+"@media (prefers-color-scheme:dark){"
+":root{--bg:#12161b;--fg:#e6e9ed;--soft:#a3adb8;--line:#39424c;--card:#1a2027;"
+"--router:#62aef0;--single:#f29a5b;--oracle:#98a3ae;--good:#5ecb77;--bad:#ff8a80}}"
+"*{box-sizing:border-box}"
+"body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif}"
+"main{max-width:72rem;margin:0 auto;padding:1.5rem 1rem 3rem}"
+"h1{font-size:1.5rem;line-height:1.25;margin:0 0 .25rem;overflow-wrap:anywhere}"
+"h2{font-size:1.1rem;margin:0 0 .25rem}"
+"p{margin:.25rem 0 .75rem}"
+".soft{color:var(--soft);font-size:.875rem}"
+".good{color:var(--good)}"
+".bad{color:var(--bad)}"
+"b{font-weight:600}"
+".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));gap:.5rem;"
+"margin:1rem 0}"
+".tile{background:var(--card);border:1px solid var(--line);border-radius:6px;"
+"padding:.5rem .75rem}"
+".tile div{font-size:.8125rem;color:var(--soft)}"
+".tile strong{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}"
+".grid{columns:2 26rem;column-gap:2rem;margin:1.5rem 0}"
+"section{min-width:0;margin:0 0 1.75rem;break-inside:avoid}"
+"section.wide{column-span:all}"
+"figure{margin:0}"
+"svg{display:block;width:100%;height:auto;max-width:44rem}"
+"svg text{font:12px system-ui,sans-serif;fill:var(--fg)}"
+"svg .tick,svg .label{fill:var(--soft)}"
+"svg .tick{font-size:11px}"
+"svg .num{font-size:10px}"
+"svg .grid{stroke:var(--line);stroke-width:.5}"
+"svg .axis{stroke:var(--soft);stroke-width:1}"
 "svg polyline{fill:none}"
-"svg .hull{stroke:var(--router);stroke-width:2}svg .shull{stroke:var(--single);stroke-width:1.5;stroke-dasharray:5 3}"
-"svg .level{stroke-width:1;stroke-dasharray:1 3}\n"
-"svg .p{fill:var(--router);fill-opacity:.45}svg .now{fill:var(--router);stroke:var(--fg);stroke-width:1.5}\n"
-"svg .s{fill:var(--bg);stroke:var(--single);stroke-width:1.5}svg .sname{font-size:10px;fill:var(--single)}\n"
-"svg .o{fill:var(--bg);stroke:var(--oracle);stroke-width:2}svg .bar{fill:var(--router);fill-opacity:.55}\n"
-"svg .whisker{stroke:var(--fg);stroke-width:1.5}svg .best{stroke:var(--single);stroke-width:3}\n"
-"svg .top{stroke:var(--oracle);stroke-width:2;stroke-dasharray:2 2}svg .ideal{stroke:var(--oracle);stroke-dasharray:4 4}\n"
-"svg .cell{fill:var(--router)}svg .frame{fill:none;stroke:var(--line)}svg .count{fill:var(--oracle);fill-opacity:.35}\n"
-".key span{display:inline-block;white-space:nowrap;margin-right:1rem}.key i{display:inline-block;width:1.5rem;height:0;"
-"vertical-align:middle;margin-right:.35rem;border-top:3px solid}\n"
-".scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}\n"
-"th,td{text-align:right;padding:.25rem .5rem;border-bottom:1px solid var(--line);white-space:nowrap}\n"
-"th.l,td.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:8rem}thead th{color:var(--soft);font-weight:600}\n"
-"code{font:.875em ui-monospace,monospace;overflow-wrap:anywhere}footer{margin-top:2rem;border-top:1px solid var(--line);padding-top:.75rem}\n"
-"@media (max-width:32rem){.tiles{grid-template-columns:1fr 1fr}.tile{padding:.4rem .5rem}}\n"
-"@media print{:root{color-scheme:light;--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;--card:#fff;"
+"svg .hull{stroke:var(--router);stroke-width:2}"
+"svg .shull{stroke:var(--single);stroke-width:1.5;stroke-dasharray:5 3}"
+"svg .level{stroke-width:1;stroke-dasharray:1 3}"
+"svg .p{fill:var(--router);fill-opacity:.45}"
+"svg .now{fill:var(--router);stroke:var(--fg);stroke-width:1.5}"
+"svg .s{fill:var(--bg);stroke:var(--single);stroke-width:1.5}"
+"svg .sname{font-size:10px;fill:var(--single)}"
+"svg .o{fill:var(--bg);stroke:var(--oracle);stroke-width:2}"
+"svg .bar{fill:var(--router);fill-opacity:.55}"
+"svg .whisker{stroke:var(--fg);stroke-width:1.5}"
+"svg .best{stroke:var(--single);stroke-width:3}"
+"svg .top{stroke:var(--oracle);stroke-width:2;stroke-dasharray:2 2}"
+"svg .ideal{stroke:var(--oracle);stroke-dasharray:4 4}"
+"svg .cell{fill:var(--router)}"
+"svg .frame{fill:none;stroke:var(--line)}"
+"svg .count{fill:var(--oracle);fill-opacity:.35}"
+".key span{display:inline-block;white-space:nowrap;margin-right:1rem}"
+".key i{display:inline-block;width:1.5rem;height:0;vertical-align:middle;margin-right:.35rem;"
+"border-top:3px solid}"
+".scroll{overflow-x:auto}"
+"table{border-collapse:collapse;width:100%;font-size:.875rem;"
+"font-variant-numeric:tabular-nums}"
+"th,td{text-align:right;padding:.25rem .5rem;border-bottom:1px solid var(--line);"
+"white-space:nowrap}"
+"th.l,td.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:8rem}"
+"thead th{color:var(--soft);font-weight:600}"
+"code{font:.875em ui-monospace,monospace;overflow-wrap:anywhere}"
+"footer{margin-top:2rem;border-top:1px solid var(--line);padding-top:.75rem}"
+"@media (max-width:32rem){"
+".tiles{grid-template-columns:1fr 1fr}"
+".tile{padding:.4rem .5rem}}"
+"@media print{"
+":root{color-scheme:light;--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;--card:#fff;"
 "--router:#1f6fb4;--single:#bc4c00;--oracle:#666;--good:#1a7f37;--bad:#b42318}"
-"tr,.tile{break-inside:avoid}h2{break-after:avoid}html{font-size:9pt}body{font-size:9pt}main{max-width:none;padding:0}"
-".grid{columns:2}.tiles{grid-template-columns:repeat(6,1fr)}section{margin-bottom:1rem}"
-"*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n"
-"@page{margin:14mm}\n"
+"tr,.tile{break-inside:avoid}"
+"h2{break-after:avoid}"
+"html{font-size:9pt}"
+"body{font-size:9pt}"
+"main{max-width:none;padding:0}"
+".grid{columns:2}"
+".tiles{grid-template-columns:repeat(6,1fr)}"
+"section{margin-bottom:1rem}"
+"*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}"
+"@page{margin:14mm}"
 "</style>\n";
 
 static void
@@ -139,7 +177,8 @@ put_verdict(const struct report *r, struct buf *b)
 	    "The router and the best single model are within noise of each other.");
 	buf_printf(b, "</b> It scores %.4f; <code>", r->v->result.router);
 	chart_escape(b, r->model[r->best_single]);
-	buf_printf(b, "</code> alone %.4f; the best choice for each query %.4f; a random one %.4f.</p>\n",
+	buf_printf(b, "</code> alone %.4f; the best choice for each query %.4f; a random one "
+	    "%.4f.</p>\n",
 	    r->v->result.best, r->v->result.oracle, r->v->result.random);
 	if (r->gate == NULL)
 		return;
@@ -177,7 +216,8 @@ put_tiles(const struct report *r, struct buf *b)
 		put_tile(b, "CPT(50 %)", &v->pair.cpt50, true, false);
 		put_tile(b, "CPT(80 %)", &v->pair.cpt80, true, false);
 	}
-	buf_str(b, "</div>\n<p class=\"soft\">Small figures: 95 % intervals, bootstrap by query.</p>\n");
+	buf_str(b, "</div>\n<p class=\"soft\">Small figures: 95 % intervals, bootstrap by "
+	    "query.</p>\n");
 }
 
 /* A little room around what is drawn; a range of nothing becomes one. */
@@ -214,7 +254,10 @@ frontier_ranges(const struct report *r, struct chart *c)
 	c->x1 = c->log_x ? hi * 1.2 : hi * 1.06;
 }
 
-/* A hull in many short pieces (straight lines of cost and score bend on a logarithmic axis), level to the right edge. */
+/*
+ * A hull, level to the right edge; in many short pieces, since straight lines
+ * of cost and score bend on a logarithmic axis.
+ */
 static void
 draw_hull(const struct chart *c, const char *class, const struct frontier_xy *p, size_t n)
 {
@@ -260,7 +303,8 @@ static void
 put_frontier(const struct report *r, struct buf *b)
 {
 	const struct evaluation *v = r->v;
-	struct chart c = { .b = b, .w = WIDTH, .h = 330, .left = 44, .right = 20, .top = 24, .bottom = 36 };
+	struct chart c = { .b = b, .w = WIDTH, .h = 330, .left = 44, .right = 20, .top = 24,
+	    .bottom = 36 };
 	struct frontier_xy hull[FRONTIER_POINTS], *single;
 	size_t n = 0;
 
@@ -273,10 +317,13 @@ put_frontier(const struct report *r, struct buf *b)
 	}
 	frontier_ranges(r, &c);
 	open_section(b, false, "Score and cost");
-	chart_begin(&c, "Cost-quality frontier: mean score against mean cost of router and single models");
-	chart_axes(&c, c.log_x ? "USD for 1000 queries, logarithmic" : "USD for 1000 queries", "mean score");
+	chart_begin(&c, "Cost-quality frontier: mean score against mean cost of router and single "
+	    "models");
+	chart_axes(&c, c.log_x ? "USD for 1000 queries, logarithmic" : "USD for 1000 queries", "mean "
+	    "score");
 	for (size_t k = 0; k < FRONTIER_POINTS; k++)
-		hull[k] = (struct frontier_xy){ PER * v->frontier.point[k].cost, v->frontier.point[k].score };
+		hull[k] = (struct frontier_xy){ PER * v->frontier.point[k].cost,
+		    v->frontier.point[k].score };
 	for (size_t k = 0; k < FRONTIER_POINTS; k++)
 		chart_dot(&c, "p", chart_x(&c, hull[k].x), chart_y(&c, hull[k].y), 3, NULL);
 	for (size_t j = 0; j < r->m; j++)
@@ -286,7 +333,8 @@ put_frontier(const struct report *r, struct buf *b)
 	draw_hull(&c, "shull", single, frontier_hull(single, n));
 	draw_hull(&c, "hull", hull, frontier_hull(hull, FRONTIER_POINTS));
 	draw_singles(r, &c);
-	chart_dot(&c, "o", chart_x(&c, PER * v->all.oracle_cost), chart_y(&c, v->all.oracle), 5, "oracle");
+	chart_dot(&c, "o", chart_x(&c, PER * v->all.oracle_cost), chart_y(&c, v->all.oracle), 5,
+	    "oracle");
 	chart_dot(&c, "now", chart_x(&c, PER * v->all.router_cost), chart_y(&c, v->all.router), 5,
 	    "the router at the cost weight of this evaluation");
 	chart_end(&c);
@@ -353,7 +401,8 @@ static void
 put_reliability(const struct report *r, struct buf *b)
 {
 	const struct calibration *cal = &r->v->calibration;
-	struct chart c = { .b = b, .w = WIDTH, .h = 330, .left = 44, .right = 14, .top = 24, .bottom = 36,
+	struct chart c = { .b = b, .w = WIDTH, .h = 330, .left = 44, .right = 14, .top = 24,
+	    .bottom = 36,
 		.x0 = 0, .x1 = 1, .y0 = 0, .y1 = 1 };
 	double most = 0, step = (c.w - c.left - c.right) / CALIBRATION_BINS, xa = 0, ya = 0;
 	bool first = true;
@@ -369,7 +418,8 @@ put_reliability(const struct report *r, struct buf *b)
 		double h = most > 0 ? 50 * (double)cal->bin[k].n / most : 0;
 
 		(void)snprintf(tip, sizeof tip, "%zu queries", cal->bin[k].n);
-		chart_rect(&c, "count", c.left + (double)k * step + 1, c.h - c.bottom - h, step - 2, h, tip);
+		chart_rect(&c, "count", c.left + (double)k * step + 1, c.h - c.bottom - h, step - 2, h,
+		    tip);
 	}
 	for (size_t k = 0; k < CALIBRATION_BINS; k++) {
 		double x = chart_x(&c, cal->bin[k].predicted), y = chart_y(&c, cal->bin[k].actual);
@@ -386,7 +436,8 @@ put_reliability(const struct report *r, struct buf *b)
 		ya = y;
 	}
 	chart_end(&c);
-	buf_str(b, "<p class=\"soft\">On the dashed line a predicted score of 0.7 means 0.7. Dots grow, and "
+	buf_str(b, "<p class=\"soft\">On the dashed line a predicted score of 0.7 means 0.7. Dots "
+	    "grow, and "
 	    "grey bars rise, with the number of queries. Expected calibration error ");
 	put_figure(b, &cal->ece, false, false);
 	buf_str(b, ".</p></section>\n");
@@ -500,7 +551,8 @@ put_choices(const struct report *r, struct buf *b)
 	chart_text(&c, "label", "start", 2, c.top - 5, "best of all", 0);
 	draw_matrix(r, &c, all, n, cell);
 	chart_end(&c);
-	buf_str(b, "<p class=\"soft\">Queries by the model that was best (rows; the cheapest of equals) and the one chosen "
+	buf_str(b, "<p class=\"soft\">Queries by the model that was best (rows; the cheapest of "
+	    "equals) and the one chosen "
 	    "(columns). Off the diagonal is not always wrong: several models may score the same.");
 	if (left_out > 0)
 		buf_printf(b, " %zu queries of rarer models are not shown.", left_out);
@@ -515,7 +567,8 @@ static void
 put_pair(const struct report *r, struct buf *b)
 {
 	const struct routellm *p = &r->v->pair;
-	struct chart c = { .b = b, .w = WIDTH, .h = 300, .left = 44, .right = 14, .top = 24, .bottom = 36,
+	struct chart c = { .b = b, .w = WIDTH, .h = 300, .left = 44, .right = 14, .top = 24,
+	    .bottom = 36,
 		.x0 = 0, .x1 = 100, .y0 = INFINITY, .y1 = -INFINITY };
 
 	if (!r->v->has_pair)
@@ -583,21 +636,25 @@ put_models(const struct report *r, struct buf *b)
 	const struct eval_group *g = &r->v->all;
 
 	open_section(b, true, "Models");
-	buf_str(b, "<div class=\"scroll\"><table><thead><tr><th>#</th><th class=\"l\">model</th><th>score</th>"
+	buf_str(b, "<div class=\"scroll\"><table><thead><tr><th>#</th><th "
+	    "class=\"l\">model</th><th>score</th>"
 	    "<th>USD / 1000</th><th>chosen</th></tr></thead><tbody>\n");
 	for (size_t j = 0; j < r->m; j++) {
 		if (isnan(g->model_score[j]))
 			continue;
 		buf_printf(b, "<tr><td>%zu</td><td class=\"l\">", j + 1);
 		chart_escape(b, r->model[j]);
-		buf_printf(b, "%s</td><td>%.4f</td><td>", j == r->best_single ? " <b>(best single)</b>" : "",
+		buf_printf(b, "%s</td><td>%.4f</td><td>", j == r->best_single ? " <b>(best "
+		    "single)</b>" : "",
 		    g->model_score[j]);
 		put_cost(b, g->model_cost[j]);
 		buf_printf(b, "</td><td>%.1f %%</td></tr>\n", 100 * (double)g->chosen[j] / (double)g->n);
 	}
-	buf_printf(b, "<tr><td></td><td class=\"l\"><b>router</b></td><td><b>%.4f</b></td><td>", g->router);
+	buf_printf(b, "<tr><td></td><td class=\"l\"><b>router</b></td><td><b>%.4f</b></td><td>",
+	    g->router);
 	put_cost(b, g->router_cost);
-	buf_printf(b, "</td><td></td></tr>\n<tr><td></td><td class=\"l\">oracle</td><td>%.4f</td><td>", g->oracle);
+	buf_printf(b, "</td><td></td></tr>\n<tr><td></td><td "
+	    "class=\"l\">oracle</td><td>%.4f</td><td>", g->oracle);
 	put_cost(b, g->oracle_cost);
 	buf_str(b, "</td><td></td></tr></tbody></table></div></section>\n");
 }
@@ -608,7 +665,8 @@ put_task_table(const struct report *r, struct buf *b)
 	if (r->v->n_tasks == 0)
 		return;
 	open_section(b, true, "Tasks");
-	buf_str(b, "<div class=\"scroll\"><table><thead><tr><th class=\"l\">task</th><th>queries</th><th>router</th>"
+	buf_str(b, "<div class=\"scroll\"><table><thead><tr><th "
+	    "class=\"l\">task</th><th>queries</th><th>router</th>"
 	    "<th>best single</th><th>oracle</th><th>router \xe2\x88\x92 best single</th>"
 	    "<th>gap closed</th><th>agreement</th></tr></thead><tbody>\n");
 	for (size_t k = 0; k < r->v->n_tasks; k++) {
@@ -616,7 +674,8 @@ put_task_table(const struct report *r, struct buf *b)
 
 		buf_str(b, "<tr><td class=\"l\">");
 		chart_escape(b, r->v->task[k].name[0] != '\0' ? r->v->task[k].name : "(none)");
-		buf_printf(b, "</td><td>%zu</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>", g->n, g->router,
+		buf_printf(b, "</td><td>%zu</td><td>%.4f</td><td>%.4f</td><td>%.4f</td><td>", g->n,
+		    g->router,
 		    g->best, g->oracle);
 		put_figure(b, &g->delta, false, true);
 		buf_str(b, "</td><td>");
@@ -639,10 +698,12 @@ put_against(const struct report *r, struct buf *b)
 	open_section(b, true, "Against another router");
 	buf_str(b, "<p><code>");
 	chart_escape(b, r->against);
-	buf_printf(b, "</code> scores %.4f on the same %zu queries. This router less that one: <b>", a->score,
+	buf_printf(b, "</code> scores %.4f on the same %zu queries. This router less that one: <b>",
+	    a->score,
 	    a->n);
 	put_figure(b, &a->delta, false, true);
-	buf_printf(b, "</b>, p = %.3g by paired bootstrap. Better on %zu queries, worse on %zu, equal on %zu "
+	buf_printf(b, "</b>, p = %.3g by paired bootstrap. Better on %zu queries, worse on %zu, "
+	    "equal on %zu "
 	    "(sign test p = %.3g).</p></section>\n", a->p, a->wins, a->losses, a->ties, a->sign_p);
 }
 
@@ -651,7 +712,8 @@ report_write(const struct report *r, struct buf *b)
 {
 	put_head(r, b);
 	if (!r->v->result.compared)
-		buf_str(b, "<p><b>Too few queries have every model's score: nothing could be compared.</b></p>\n");
+		buf_str(b, "<p><b>Too few queries have every model's score: nothing could be "
+		    "compared.</b></p>\n");
 	else {
 		put_verdict(r, b);
 		put_tiles(r, b);
