@@ -12,6 +12,7 @@
 #include "math/mat.h"
 #include "model/artifact.h"
 #include "model/fit.h"
+#include "runlog.h"
 
 /* Everything of one run. */
 struct training {
@@ -48,8 +49,10 @@ read_params(struct ctx *c, struct fit_params *p)
 
 	if (router == NULL)
 		return unknown_kind(c);
-	if (strcmp(kind, "lsa") != 0 && strcmp(kind, "hash") != 0)
-		return err_set(&c->err, ERR_USAGE, "--embedder: '%s' is not lsa or hash", kind);
+	if (embed_check_kind(kind, &c->err) < 0) {
+		c->err.code = ERR_USAGE;
+		return err_wrap(&c->err, "--embedder");
+	}
 	fit_params_init(p, router);
 	p->cancel = c->cancel;
 	p->embed.kind = kind;
@@ -135,7 +138,8 @@ learn(struct ctx *c, struct training *t)
 
 	say(c, "%zu queries, %zu models, %llu scores; training will take about %.0f MB",
 	    t->data->n, t->data->m, (unsigned long long)t->data->cells, mb);
-	if (strcmp(t->params.embed.kind, "lsa") == 0 && mat_open(&c->err) < 0)
+	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas) &&
+	    mat_open(&c->err) < 0)
 		return -1;
 	t->pool = pool_new(c->threads, &c->err);
 	if (t->pool == NULL)
@@ -178,6 +182,8 @@ store(struct ctx *c, struct training *t, const char *path)
 		say(c, "the text of the %zu queries is kept in the artifact (--store-queries)",
 		    t->data->n);
 	r = artifact_save(t->router, &info, path, t->digest, &c->err);
+	runlog_note(c, &(struct runlog_note){ .params = info.hparams, .metrics = info.training,
+		.data = t->data->digest, .artifact = path, .digest = r == 0 ? t->digest : NULL });
 out:
 	buf_finish(&hparams);
 	buf_finish(&training);
@@ -260,6 +266,7 @@ cmd_train(struct ctx *c)
 
 	if (read_params(c, &t.params) < 0 || check_output(c, path) < 0)
 		return -1;
+	runlog_begin(c, "train", c->args[0]);
 	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
 	t.data = load_data(c, opt_str(c, "from"));
 	if (t.data == NULL)
