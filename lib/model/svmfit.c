@@ -12,7 +12,7 @@
 
 #define PAD 32			/* slots of a problem come in multiples of this (math/gather) */
 #define HELD_OUT 4		/* one row in this many calibrates the probabilities */
-#define SCORE_C 0.1
+#define SCORE_C 0.05
 #define BEST_C 1.0
 
 struct fit {
@@ -144,54 +144,156 @@ pack(struct fit *f, const float *coef, size_t lines, size_t total, const size_t 
 
 /* ---- objective score: a regression per model -------------------------------------- */
 
+/*
+ * How hard a query is moves all models' scores together, and the margin that
+ * regression ignores then hides what tells the models apart. So one machine
+ * learns the mean of a row (the level) and one per model what it scores above
+ * it; their sum is the model's. Where cells are missing the level that was
+ * learned stands for the mean that is not known.
+ */
 struct svr {
 	struct fit *f;
-	size_t n;			/* slots */
-	float *store;			/* [m x 5n] z, lo, hi, b, f */
+	size_t n, count;		/* slots; problems: the models, then the level */
+	float *store;			/* [count x 5n] z, lo, hi, b, f */
 	float *work;			/* [threads x 2n] */
+	size_t first;			/* problem of part 0 */
 	struct smo_matrix matrix;
 	struct smo_problem *p;
 	struct smo_state *state;
 	struct smo_outcome *out;
-	struct err *error;		/* [m] */
+	struct err *error;		/* [count] */
 	bool *failed;
 };
 
 static void
 svr_problem(struct svr *r, size_t j)
 {
-	const struct scorer_data *data = r->f->data;
 	float *z = r->store + j * 5 * r->n, *lo = z + r->n, *hi = lo + r->n;
 
-	for (size_t i = 0; i < data->n; i++) {
-		float y = data->score[i * data->m + j];
-
-		if (isnan(y))
-			continue;
-		z[i] = y;
-		hi[i] = (float)r->f->svm->params.C * weight_of(data, i);
-		lo[i] = -hi[i];
-	}
 	r->p[j] = (struct smo_problem){ r->n, z, lo, hi, (float)r->f->svm->params.epsilon,
-		r->f->svm->params.tol, 0, data->cancel };
+		r->f->svm->params.tol, 0, r->f->data->cancel };
 	r->state[j] = (struct smo_state){ hi + r->n, hi + 2 * r->n };
-	smo_start(&r->p[j], &r->state[j]);
+}
+
+/* A row's target; NaN: it takes no part. */
+static void
+svr_target(struct svr *r, size_t j, size_t row, double y)
+{
+	float *z = r->store + j * 5 * r->n, *lo = z + r->n, *hi = lo + r->n;
+
+	if (isnan(y))
+		return;
+	z[row] = (float)y;
+	hi[row] = (float)r->f->svm->params.C * weight_of(r->f->data, row);
+	lo[row] = -hi[row];
+}
+
+/* Mean of a row's cells above their models' means; *full: every cell is known. */
+static double
+row_level(const struct svr *r, size_t row, bool *full)
+{
+	const struct scorer_data *data = r->f->data;
+	const float *y = data->score + row * data->m;
+	double sum = 0;
+	size_t known = 0;
+
+	for (size_t j = 0; j < data->m; j++)
+		if (!isnan(y[j])) {
+			sum += (double)y[j] - (double)r->f->svm->mean[j];
+			known++;
+		}
+	*full = known == data->m;
+	return known > 0 ? sum / (double)known : NAN;
 }
 
 static void
-svr_solve(void *arg, size_t j, unsigned worker)
+svr_level_targets(struct svr *r)
+{
+	size_t level = r->count - 1;
+	bool full;
+
+	for (size_t i = 0; i < r->f->data->n; i++)
+		svr_target(r, level, i, row_level(r, i, &full));
+	smo_start(&r->p[level], &r->state[level]);
+}
+
+static void
+svr_model_targets(struct svr *r)
+{
+	const struct scorer_data *data = r->f->data;
+	size_t level = r->count - 1;
+	bool full;
+
+	for (size_t i = 0; i < data->n; i++) {
+		double base = row_level(r, i, &full);
+
+		if (!full)
+			base = (double)r->state[level].f[i] + (double)r->p[level].z[i] +
+			    r->out[level].bias;
+		for (size_t j = 0; j < data->m; j++)
+			svr_target(r, j, i, (double)data->score[i * data->m + j] - base);
+	}
+	for (size_t j = 0; j < data->m; j++)
+		smo_start(&r->p[j], &r->state[j]);
+}
+
+static void
+svr_solve(void *arg, size_t part, unsigned worker)
 {
 	struct svr *r = arg;
+	size_t j = r->first + part;
 
 	r->failed[j] = smo_solve(&r->matrix, &r->p[j], &r->state[j], r->work + worker * smo_work(r->n),
 	    &r->out[j], &r->error[j]) < 0;
 }
 
+/* The level, then the models; parts(r, first, n) solves n problems. */
+static int
+svr_stages(struct svr *r, int (*parts)(struct svr *, size_t first, size_t n))
+{
+	svr_level_targets(r);
+	if (parts(r, r->count - 1, 1) < 0)
+		return -1;
+	svr_model_targets(r);
+	return parts(r, 0, r->f->data->m);
+}
+
+static int
+parts_whole(struct svr *r, size_t first, size_t n)
+{
+	r->first = first;
+	pool_run(r->f->data->pool, n, svr_solve, r);
+	for (size_t j = first; j < first + n; j++)
+		if (r->failed[j]) {
+			if (r->f->e != NULL)
+				*r->f->e = r->error[j];
+			return -1;
+		}
+	return 0;
+}
+
+static struct kernel_rows
+svr_rows(const struct svr *r)
+{
+	const struct scorer_data *data = r->f->data;
+
+	return (struct kernel_rows){ { (float *)(uintptr_t)data->x, data->n, data->d, data->d },
+		r->f->half };
+}
+
+static int
+parts_blocks(struct svr *r, size_t first, size_t n)
+{
+	return smo_solve_blocks(&r->f->k, svr_rows(r), r->p + first, r->state + first, n, r->f->cache,
+	    r->out + first, r->f->data->pool, r->f->e);
+}
+
 /* The whole kernel matrix in memory, as floats or 16-bit cells. */
 static int
-svr_whole(struct svr *r, struct kernel_rows rows, bool fine)
+svr_whole(struct svr *r, bool fine)
 {
 	struct fit *f = r->f;
+	struct kernel_rows rows = svr_rows(r);
 	struct kernel_out *k = &r->matrix.block[0][0];
 	float *diagonal = floats(r->n, f->e);
 	int result = -1;
@@ -210,14 +312,7 @@ svr_whole(struct svr *r, struct kernel_rows rows, bool fine)
 	kernel_diagonal(&f->k, rows, diagonal);
 	if (kernel_block(&f->k, rows, rows, r->matrix.range, *k, NULL, f->data->pool, f->e) < 0)
 		goto out;
-	pool_run(f->data->pool, f->data->m, svr_solve, r);
-	result = 0;
-	for (size_t j = 0; j < f->data->m; j++)
-		if (r->failed[j] && result == 0) {
-			if (f->e != NULL)
-				*f->e = r->error[j];
-			result = -1;
-		}
+	result = svr_stages(r, parts_whole);
 out:
 	free(diagonal);
 	free(r->work);
@@ -237,8 +332,11 @@ svr_finish(struct svr *r)
 	r->f->svm->bias = r->f->svm->owned[4] = bias;
 	if (coef != NULL && bias != NULL && keep != NULL) {
 		for (size_t j = 0; j < data->m; j++) {
-			memcpy(coef + j * data->n, r->state[j].b, data->n * sizeof *coef);
-			bias[j] = (float)r->out[j].bias;
+			const float *own = r->state[j].b, *level = r->state[r->count - 1].b;
+
+			for (size_t i = 0; i < data->n; i++)
+				coef[j * data->n + i] = own[i] + level[i];
+			bias[j] = (float)(r->out[j].bias + r->out[r->count - 1].bias);
 		}
 		result = pack(r->f, coef, data->m, data->n, NULL, keep);
 	}
@@ -251,27 +349,25 @@ static int
 svr_fit(struct fit *f)
 {
 	const struct scorer_data *data = f->data;
-	struct svr r = { .f = f, .n = padded(data->n) };
-	struct kernel_rows rows = { { (float *)(uintptr_t)data->x, data->n, data->d, data->d }, f->half };
+	struct svr r = { .f = f, .n = padded(data->n), .count = data->m + 1 };
 	uint64_t cells = (uint64_t)r.n * r.n;
 	int result = -1;
 
-	r.store = floats(data->m * 5 * r.n, f->e);
-	r.p = mem_calloc(data->m, sizeof *r.p, f->e);
-	r.state = mem_calloc(data->m, sizeof *r.state, f->e);
-	r.out = mem_calloc(data->m, sizeof *r.out, f->e);
-	r.error = mem_calloc(data->m, sizeof *r.error, f->e);
-	r.failed = mem_calloc(data->m, sizeof *r.failed, f->e);
+	r.store = floats(r.count * 5 * r.n, f->e);
+	r.p = mem_calloc(r.count, sizeof *r.p, f->e);
+	r.state = mem_calloc(r.count, sizeof *r.state, f->e);
+	r.out = mem_calloc(r.count, sizeof *r.out, f->e);
+	r.error = mem_calloc(r.count, sizeof *r.error, f->e);
+	r.failed = mem_calloc(r.count, sizeof *r.failed, f->e);
 	if (r.store == NULL || r.p == NULL || r.state == NULL || r.out == NULL || r.error == NULL ||
 	    r.failed == NULL)
 		goto out;
-	for (size_t j = 0; j < data->m; j++)
+	for (size_t j = 0; j < r.count; j++)
 		svr_problem(&r, j);
 	if (cells * 2 <= f->cache) {
-		if (svr_whole(&r, rows, cells * 4 <= f->cache) < 0)
+		if (svr_whole(&r, cells * 4 <= f->cache) < 0)
 			goto out;
-	} else if (smo_solve_blocks(&f->k, rows, r.p, r.state, data->m, f->cache, r.out, data->pool,
-	    f->e) < 0) {
+	} else if (svr_stages(&r, parts_blocks) < 0) {
 		goto out;
 	}
 	result = svr_finish(&r);
