@@ -1,15 +1,14 @@
 #include "model/svm.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "fmt/jread.h"
 #include "math/platt.h"
 #include "math/rff.h"
 #include "model/svmfit.h"
+#include "model/target.h"
 
 /* ---- parameters --------------------------------------------------------------- */
 
@@ -143,70 +142,18 @@ params_write(const void *params, struct jsonw *w)
 	jsonw_kbool(w, "approximated", p->approximated);
 }
 
-/* A short string, number or boolean as text; false for anything else. */
-static bool
-scalar_text(struct jread *r, char *out, size_t cap)
-{
-	enum jread_type type = jread_peek(r);
-	struct slice s;
-	bool escaped = false, b;
-
-	if (type == JREAD_TRUE || type == JREAD_FALSE) {
-		if (!jread_bool(r, &b))
-			return false;
-		s = slice_str(b ? "true" : "false");
-	} else if (type == JREAD_STRING ? !jread_string_raw(r, &s, &escaped) : !jread_number(r, &s)) {
-		return false;
-	}
-	if (escaped || s.n >= cap)
-		return false;
-	memcpy(out, s.p, s.n);
-	out[s.n] = '\0';
-	return true;
-}
-
 static int
-read_member(struct svm_params *p, struct jread *r, const char *name, struct err *e)
+read_param(void *params, const char *name, const char *value, struct err *e)
 {
-	char value[64];
-	int set;
-
-	if (!scalar_text(r, value, sizeof value))
-		return err_set(e, ERR_INPUT, "llmr.hparams: bad value of %s", name);
-	set = strcmp(name, "approximated") == 0 ? set_bool(name, value, &p->approximated, e) :
-	    params_set(p, name, value, e);
-	if (set != 0) {
-		if (e != NULL)
-			e->code = ERR_INPUT;
-		return err_wrap(e, "llmr.hparams");
-	}
-	return 0;
+	if (strcmp(name, "approximated") == 0)
+		return set_bool(name, value, &((struct svm_params *)params)->approximated, e);
+	return params_set(params, name, value, e);
 }
 
 static int
 params_read(void *params, struct slice json, struct err *e)
 {
-	static const char *const known[] = { "kernel", "C", "gamma", "degree", "coef0", "epsilon",
-		"tol", "alpha", "cache_mb", "exact_rows", "n_components", "probability",
-		"approximated" };
-	struct jread r;
-	struct slice key;
-
-	jread_init(&r, json.p, json.n);
-	if (jread_object(&r))
-		while (jread_member(&r, &key)) {
-			size_t i = 0, n = sizeof known / sizeof known[0];
-
-			while (i < n && !slice_is(key, known[i]))
-				i++;
-			if (i == n)
-				jread_skip(&r);
-			else if (read_member(params, &r, known[i], e) < 0)
-				return -1;
-		}
-	if (jread_done(&r, e) < 0)
-		return err_wrap(e, "llmr.hparams");
-	return 0;
+	return target_params_read(params, json, read_param, e);
 }
 
 /* ---- life ---------------------------------------------------------------------- */
@@ -286,10 +233,10 @@ put(const struct out *o, const char *name, enum dtype type, size_t rows, size_t 
 	const void *data)
 {
 	const uint64_t shape[] = { rows, cols };
-	char full[256];
+	char full[SCORER_NAME];
 
-	(void)snprintf(full, sizeof full, "%s%s", o->prefix, name);
-	return tensorfile_writer_add(o->w, full, type, cols == 0 ? 1 : 2, shape, data, o->e);
+	return tensorfile_writer_add(o->w, scorer_tensor(full, o->prefix, name), type,
+	    cols == 0 ? 1 : 2, shape, data, o->e);
 }
 
 static int
@@ -297,15 +244,15 @@ save_classes(const struct svm *s, const struct out *o)
 {
 	size_t k = s->classes, pairs = svm_pairs(k);
 
-	if (put(o, "classes", DTYPE_U32, k, 0, s->class_model) < 0)
+	if (put(o, "svm.classes", DTYPE_U32, k, 0, s->class_model) < 0)
 		return -1;
 	if (s->n == 0)
 		return 0;
-	if (put(o, "class_rows", DTYPE_U32, k, 0, s->class_rows) < 0 ||
-	    put(o, "coef", DTYPE_F32, k - 1, s->n, s->coef) < 0 ||
-	    put(o, "bias", DTYPE_F32, pairs, 0, s->bias) < 0)
+	if (put(o, "svm.class_rows", DTYPE_U32, k, 0, s->class_rows) < 0 ||
+	    put(o, "svm.coef", DTYPE_F32, k - 1, s->n, s->coef) < 0 ||
+	    put(o, "svm.bias", DTYPE_F32, pairs, 0, s->bias) < 0)
 		return -1;
-	return put(o, "sigmoid", DTYPE_F32, pairs, 2, s->sigmoid);
+	return put(o, "svm.sigmoid", DTYPE_F32, pairs, 2, s->sigmoid);
 }
 
 static int
@@ -314,20 +261,20 @@ svm_save(const void *model, const char *prefix, struct tensorfile_writer *w, str
 	const struct svm *s = model;
 	const struct out o = { w, prefix, e };
 
-	if (put(&o, "mean", DTYPE_F32, s->m, 0, s->mean) < 0 ||
-	    put(&o, "cost_mean", DTYPE_F32, s->m, 0, s->cost_mean) < 0)
+	if (put(&o, "svm.mean", DTYPE_F32, s->m, 0, s->mean) < 0 ||
+	    put(&o, "svm.cost_mean", DTYPE_F32, s->m, 0, s->cost_mean) < 0)
 		return -1;
-	if (s->omega != NULL && (put(&o, "omega", DTYPE_F32, s->n, s->d, s->omega) < 0 ||
-	    put(&o, "phase", DTYPE_F32, s->n, 0, s->phase) < 0))
+	if (s->omega != NULL && (put(&o, "svm.omega", DTYPE_F32, s->n, s->d, s->omega) < 0 ||
+	    put(&o, "svm.phase", DTYPE_F32, s->n, 0, s->phase) < 0))
 		return -1;
 	if (!s->params.approximated && s->n > 0 &&
-	    put(&o, "rows", DTYPE_F16, s->n, s->d, s->rows) < 0)
+	    put(&o, "svm.rows", DTYPE_F16, s->n, s->d, s->rows) < 0)
 		return -1;
 	if (s->classes > 0)
 		return save_classes(s, &o);
-	if (s->n > 0 && put(&o, "coef", DTYPE_F32, s->m, s->n, s->coef) < 0)
+	if (s->n > 0 && put(&o, "svm.coef", DTYPE_F32, s->m, s->n, s->coef) < 0)
 		return -1;
-	return put(&o, "bias", DTYPE_F32, s->m, 0, s->bias);
+	return put(&o, "svm.bias", DTYPE_F32, s->m, 0, s->bias);
 }
 
 struct in { const struct tensorfile *f; const char *prefix; struct err *e; };
@@ -335,10 +282,9 @@ struct in { const struct tensorfile *f; const char *prefix; struct err *e; };
 static const struct tensor *
 find(const struct in *in, const char *name)
 {
-	char full[256];
+	char full[SCORER_NAME];
 
-	(void)snprintf(full, sizeof full, "%s%s", in->prefix, name);
-	return tensorfile_find(in->f, full);
+	return tensorfile_find(in->f, scorer_tensor(full, in->prefix, name));
 }
 
 /* A tensor of exactly that shape (0: any); NULL and err. */
@@ -346,10 +292,10 @@ static const struct tensor *
 need(const struct in *in, const char *name, enum dtype type, size_t rows, size_t cols)
 {
 	const uint64_t shape[] = { rows, cols };
-	char full[256];
+	char full[SCORER_NAME];
 
-	(void)snprintf(full, sizeof full, "%s%s", in->prefix, name);
-	return tensorfile_need(in->f, full, type, cols == 0 ? 1 : 2, shape, in->e);
+	return tensorfile_need(in->f, scorer_tensor(full, in->prefix, name), type, cols == 0 ? 1 : 2,
+	    shape, in->e);
 }
 
 /* The same for floats that must lie within lo..hi. */
@@ -376,20 +322,20 @@ need_floats(const struct in *in, const char *name, size_t rows, size_t cols, flo
 static int
 load_rows(struct svm *s, const struct in *in)
 {
-	const struct tensor *t = find(in, "rows");
+	const struct tensor *t = find(in, "svm.rows");
 
 	if (t == NULL)
 		return 0;	/* every model is a constant */
-	if ((t = need(in, "rows", DTYPE_F16, 0, s->d)) == NULL)
+	if ((t = need(in, "svm.rows", DTYPE_F16, 0, s->d)) == NULL)
 		return -1;
 	if (t->shape[0] == 0 || t->shape[0] > UINT32_MAX)
-		return err_set(in->e, ERR_INPUT, "tensor '%srows' has %llu rows", in->prefix,
+		return err_set(in->e, ERR_INPUT, "tensor '%ssvm.rows' has %llu rows", in->prefix,
 		    (unsigned long long)t->shape[0]);
 	s->n = (size_t)t->shape[0];
 	s->rows = t->data;
 	for (size_t i = 0; i < t->elements; i++)
 		if ((s->rows[i] & 0x7fff) > 0x4000)	/* unit vectors: no element is beyond 2 */
-			return err_set(in->e, ERR_INPUT, "tensor '%srows': element %zu is %g, "
+			return err_set(in->e, ERR_INPUT, "tensor '%ssvm.rows': element %zu is %g, "
 			    "outside -2..2", in->prefix, i, (double)dot_from_half(s->rows[i]));
 	return 0;
 }
@@ -404,14 +350,14 @@ load_features(struct svm *s, const struct in *in)
 		return 0;
 	if (s->params.kernel != KERNEL_RBF)
 		return err_set(in->e, ERR_INPUT, "llmr.hparams: only rbf and linear are approximated");
-	if ((t = need(in, "omega", DTYPE_F32, 0, s->d)) == NULL)
+	if ((t = need(in, "svm.omega", DTYPE_F32, 0, s->d)) == NULL)
 		return -1;
 	if (t->shape[0] == 0 || t->shape[0] > 8192)
-		return err_set(in->e, ERR_INPUT, "tensor '%somega' has %llu rows", in->prefix,
+		return err_set(in->e, ERR_INPUT, "tensor '%ssvm.omega' has %llu rows", in->prefix,
 		    (unsigned long long)t->shape[0]);
 	s->n = (size_t)t->shape[0];
-	if ((s->omega = need_floats(in, "omega", s->n, s->d, -1e5f, 1e5f)) == NULL ||
-	    (s->phase = need_floats(in, "phase", s->n, 0, -10, 10)) == NULL)
+	if ((s->omega = need_floats(in, "svm.omega", s->n, s->d, -1e5f, 1e5f)) == NULL ||
+	    (s->phase = need_floats(in, "svm.phase", s->n, 0, -10, 10)) == NULL)
 		return -1;
 	return 0;
 }
@@ -419,7 +365,7 @@ load_features(struct svm *s, const struct in *in)
 static int
 load_classes(struct svm *s, const struct in *in)
 {
-	const struct tensor *t = need(in, "classes", DTYPE_U32, 0, 0);
+	const struct tensor *t = need(in, "svm.classes", DTYPE_U32, 0, 0);
 	uint64_t rows = 0;
 	size_t k;
 
@@ -428,26 +374,26 @@ load_classes(struct svm *s, const struct in *in)
 	k = (size_t)t->shape[0];
 	s->class_model = t->data;
 	if (k == 0 || k > s->m || (k > 1) != (s->n > 0))
-		return err_set(in->e, ERR_INPUT, "tensor '%sclasses': %zu classes of %zu models, %zu rows",
+		return err_set(in->e, ERR_INPUT, "tensor '%ssvm.classes': %zu classes of %zu models, %zu rows",
 		    in->prefix, k, s->m, s->n);
 	for (size_t i = 0; i < k; i++)
 		if (s->class_model[i] >= s->m || (i > 0 && s->class_model[i] <= s->class_model[i - 1]))
-			return err_set(in->e, ERR_INPUT, "tensor '%sclasses': element %zu is %u",
+			return err_set(in->e, ERR_INPUT, "tensor '%ssvm.classes': element %zu is %u",
 			    in->prefix, i, s->class_model[i]);
 	s->classes = k;
 	if (k == 1)
 		return 0;
-	if ((t = need(in, "class_rows", DTYPE_U32, k, 0)) == NULL)
+	if ((t = need(in, "svm.class_rows", DTYPE_U32, k, 0)) == NULL)
 		return -1;
 	s->class_rows = t->data;
 	for (size_t i = 0; i < k; i++)
 		rows += s->class_rows[i];
 	if (rows != s->n)
-		return err_set(in->e, ERR_INPUT, "tensor '%sclass_rows': %llu rows of %zu", in->prefix,
+		return err_set(in->e, ERR_INPUT, "tensor '%ssvm.class_rows': %llu rows of %zu", in->prefix,
 		    (unsigned long long)rows, s->n);
-	if ((s->coef = need_floats(in, "coef", k - 1, s->n, -LIMIT, LIMIT)) == NULL ||
-	    (s->bias = need_floats(in, "bias", svm_pairs(k), 0, -LIMIT, LIMIT)) == NULL ||
-	    (s->sigmoid = need_floats(in, "sigmoid", svm_pairs(k), 2, -LIMIT, LIMIT)) == NULL)
+	if ((s->coef = need_floats(in, "svm.coef", k - 1, s->n, -LIMIT, LIMIT)) == NULL ||
+	    (s->bias = need_floats(in, "svm.bias", svm_pairs(k), 0, -LIMIT, LIMIT)) == NULL ||
+	    (s->sigmoid = need_floats(in, "svm.sigmoid", svm_pairs(k), 2, -LIMIT, LIMIT)) == NULL)
 		return -1;
 	return 0;
 }
@@ -455,16 +401,16 @@ load_classes(struct svm *s, const struct in *in)
 static int
 load_tensors(struct svm *s, const struct in *in)
 {
-	if ((s->mean = need_floats(in, "mean", s->m, 0, 0, 1)) == NULL ||
-	    (s->cost_mean = need_floats(in, "cost_mean", s->m, 0, -1, 1e6f)) == NULL)
+	if ((s->mean = need_floats(in, "svm.mean", s->m, 0, 0, 1)) == NULL ||
+	    (s->cost_mean = need_floats(in, "svm.cost_mean", s->m, 0, -1, 1e6f)) == NULL)
 		return -1;
 	if ((s->params.approximated ? load_features(s, in) : load_rows(s, in)) < 0)
 		return -1;
-	if (!s->params.approximated && find(in, "classes") != NULL)
+	if (!s->params.approximated && find(in, "svm.classes") != NULL)
 		return load_classes(s, in);
-	if (s->n > 0 && (s->coef = need_floats(in, "coef", s->m, s->n, -LIMIT, LIMIT)) == NULL)
+	if (s->n > 0 && (s->coef = need_floats(in, "svm.coef", s->m, s->n, -LIMIT, LIMIT)) == NULL)
 		return -1;
-	return (s->bias = need_floats(in, "bias", s->m, 0, -LIMIT, LIMIT)) == NULL ? -1 : 0;
+	return (s->bias = need_floats(in, "svm.bias", s->m, 0, -LIMIT, LIMIT)) == NULL ? -1 : 0;
 }
 
 static void *
@@ -654,4 +600,5 @@ const struct scorer_kind svm_kind = {
 	.scratch_free = svm_scratch_free,
 	.score = svm_score,
 	.can_skip = false,
+	.uses_blas = true,
 };

@@ -76,7 +76,7 @@ save(const void *model, const char *path)
 	struct err e = ERR_INIT;
 	struct tensorfile_writer *w = tensorfile_writer_new(&e);
 
-	if (w == NULL || svm_kind.save(model, "svm.", w, &e) < 0 ||
+	if (w == NULL || svm_kind.save(model, "", w, &e) < 0 ||
 	    tensorfile_writer_save(w, path, NULL, &e) < 0)
 		fail(&e);
 	tensorfile_writer_free(w);
