@@ -3,8 +3,9 @@
 #include <stdio.h>
 
 #include "model/knn.h"
+#include "model/ridge.h"
 
-const struct scorer_kind *const scorer_kinds[] = { &knn_kind, NULL };
+const struct scorer_kind *const scorer_kinds[] = { &knn_kind, &ridge_kind, NULL };
 
 const char *
 scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name)
