@@ -2,11 +2,12 @@
 
 #include <stdio.h>
 
+#include "model/hybrid.h"
 #include "model/knn.h"
 #include "model/ridge.h"
 #include "model/trees.h"
 
-const struct scorer_kind *const scorer_kinds[] = { &knn_kind, &ridge_kind, &trees_kind, NULL };
+const struct scorer_kind *const scorer_kinds[] = { &knn_kind, &ridge_kind, &trees_kind, &hybrid_kind, NULL };
 
 const char *
 scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name)
