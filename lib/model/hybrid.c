@@ -7,13 +7,14 @@
 
 #include "base/mem.h"
 #include "fmt/jread.h"
-#include "math/dot.h"
+#include "math/topk.h"
 #include "model/target.h"
 
 #define SHRINK 0.02		/* how strongly weights are drawn to equal ones */
 #define SWEEPS 200		/* of the solver of weights: it has long converged by then */
 #define ROUNDS 12		/* of clustering */
 #define RAMP 0.1		/* the guard's bounds lie this share below and above its threshold */
+#define GUARD_MOST 0.1		/* share of the rows left out at random that may lie below its upper bound */
 
 struct hybrid {
 	struct hybrid_params params;
@@ -22,7 +23,7 @@ struct hybrid {
 	size_t which[HYBRID_MEMBERS];	/* numbers of the members there are */
 	const struct scorer_kind *kind[HYBRID_MEMBERS];	/* by place */
 	void *model[HYBRID_MEMBERS];
-	float weight[HYBRID_MEMBERS];
+	float weight[HYBRID_MEMBERS];	/* what lacks to 1 is the weight of the models' means */
 	float guard[2];			/* cosines: fall back below the first, trust from the second on */
 };
 
@@ -434,17 +435,28 @@ centre(const float *cell, const float *truth, size_t m, double *out)
 	return known;
 }
 
+/* Predictions of column k for row i: of a member, or the mean scores, or the truth. */
+static const float *
+column(const struct outside *o, const float *truth, size_t members, size_t k, size_t i)
+{
+	if (k < members)
+		return o->score[k] + i * o->m;
+	return k == members ? o->mean + o->part[i] * o->m : truth + i * o->m;
+}
+
 /* A row of one cell says nothing of differences; where there are no others, plain deviations serve. */
 static void
 add_products(const struct outside *o, const float *truth, size_t members, bool centred,
-	double *row, double a[][HYBRID_MEMBERS], double *b)
+	double *row, double a[][HYBRID_MEMBERS + 1], double *b)
 {
+	const size_t last = members + 1;
+
 	for (size_t i = 0; i < o->n; i++) {
 		const float *t = truth + i * o->m;
 		size_t known = 0;
 
-		for (size_t k = 0; k <= members; k++) {
-			const float *cell = k == members ? t : o->score[k] + i * o->m;
+		for (size_t k = 0; k <= last; k++) {
+			const float *cell = column(o, truth, members, k, i);
 
 			known = centre(cell, t, o->m, row + k * o->m);
 			for (size_t j = 0; j < o->m && !centred; j++)
@@ -452,10 +464,10 @@ add_products(const struct outside *o, const float *truth, size_t members, bool c
 		}
 		if (centred && known < 2)
 			continue;
-		for (size_t k = 0; k < members; k++) {
+		for (size_t k = 0; k < last; k++) {
 			for (size_t j = 0; j < o->m; j++)
-				b[k] += row[k * o->m + j] * row[members * o->m + j];
-			for (size_t l = 0; l < members; l++)
+				b[k] += row[k * o->m + j] * row[last * o->m + j];
+			for (size_t l = 0; l < last; l++)
 				for (size_t j = 0; j < o->m; j++)
 					a[k][l] += row[k * o->m + j] * row[l * o->m + j];
 		}
@@ -464,7 +476,7 @@ add_products(const struct outside *o, const float *truth, size_t members, bool c
 
 /* Least w'Aw - 2 b'w on the simplex: weight is moved between two members at a time. */
 static void
-solve_weights(double a[][HYBRID_MEMBERS], const double *b, size_t n, double *w)
+solve_weights(double a[][HYBRID_MEMBERS + 1], const double *b, size_t n, double *w)
 {
 	for (size_t sweep = 0; sweep < SWEEPS; sweep++)
 		for (size_t k = 0; k < n; k++)
@@ -484,10 +496,10 @@ solve_weights(double a[][HYBRID_MEMBERS], const double *b, size_t n, double *w)
 static int
 fit_weights(struct hybrid *h, const struct outside *o, const float *truth, struct err *e)
 {
-	double a[HYBRID_MEMBERS][HYBRID_MEMBERS] = { { 0 } }, b[HYBRID_MEMBERS] = { 0 };
-	double w[HYBRID_MEMBERS], trace = 0;
+	double a[HYBRID_MEMBERS + 1][HYBRID_MEMBERS + 1] = { { 0 } };
+	double b[HYBRID_MEMBERS + 1] = { 0 }, w[HYBRID_MEMBERS + 1] = { 0 }, trace = 0;
 	size_t n = h->n_members;
-	double *row = mem_calloc(n + 1, o->m * sizeof *row, e);
+	double *row = mem_calloc(n + 2, o->m * sizeof *row, e);
 
 	if (row == NULL)
 		return -1;
@@ -503,7 +515,7 @@ fit_weights(struct hybrid *h, const struct outside *o, const float *truth, struc
 		a[k][k] += SHRINK * trace / (double)n;
 		b[k] += SHRINK * trace / (double)n * w[k];
 	}
-	solve_weights(a, b, n, w);
+	solve_weights(a, b, n + 1, w);
 	for (size_t k = 0; k < n; k++)
 		h->weight[k] = (float)w[k];
 	return 0;
@@ -589,6 +601,21 @@ by_near(const void *a, const void *b)
 	return (x->gain > y->gain) - (x->gain < y->gain);
 }
 
+/* The cosine that only few rows left out at random fall short of. */
+static int
+low_cosine(const struct outside *random, float *out, struct err *e)
+{
+	size_t k = (size_t)((1 - GUARD_MOST) * (double)random->n) + 1;
+	float *work = mem_calloc(random->n, sizeof *work, e);
+
+	if (work == NULL)
+		return -1;
+	memcpy(work, random->near, random->n * sizeof *work);
+	*out = topk_value(work, random->n, k < random->n ? k : random->n, work);
+	free(work);
+	return 0;
+}
+
 /* Outcomes of the rows where both choices' scores are known, each worth 1 / their number. */
 static size_t
 outcomes(const struct hybrid *h, const struct outside *o, const float *truth, struct outcome *out)
@@ -601,10 +628,11 @@ outcomes(const struct hybrid *h, const struct outside *o, const float *truth, st
 		double top = -INFINITY;
 
 		for (size_t j = 0; j < o->m; j++) {
-			double s = 0;
+			double s = (double)mean[j];
 
 			for (size_t k = 0; k < h->n_members; k++)
-				s += (double)h->weight[k] * (double)o->score[k][i * o->m + j];
+				s += (double)h->weight[k] * ((double)o->score[k][i * o->m + j] -
+				    (double)mean[j]);
 			if (s > top) {
 				top = s;
 				best = j;
@@ -623,25 +651,24 @@ outcomes(const struct hybrid *h, const struct outside *o, const float *truth, st
 /* The cosine below which the outcomes together lose: the threshold of highest gain above it. */
 static void
 fit_guard(struct hybrid *h, const struct outside *random, const struct outside *regions,
-	const float *truth, struct outcome *all)
+	const float *truth, float most, struct outcome *all)
 {
 	size_t n = outcomes(h, random, truth, all);
-	double gain = 0, best = 0;
-	float threshold = 2;		/* trust nothing */
+	double gain = 0, best = -INFINITY;
+	float threshold = -1;
 
 	n += outcomes(h, regions, truth, all + n);
 	qsort(all, n, sizeof *all, by_near);
 	for (size_t i = n; i-- > 0;) {
 		gain += all[i].gain;
-		if (gain > best && (i == 0 || all[i - 1].near < all[i].near)) {
+		if (gain > best && all[i].near * (1 + (float)RAMP) <= most &&
+		    (i == 0 || all[i - 1].near < all[i].near)) {
 			best = gain;
 			threshold = i == 0 ? -1 : (all[i].near + all[i - 1].near) / 2;
 		}
 	}
 	h->guard[0] = threshold * (threshold > 0 ? 1 - (float)RAMP : 1);
 	h->guard[1] = threshold * (threshold > 0 ? 1 + (float)RAMP : 1);
-	if (threshold < 1 && h->guard[1] > 1)
-		h->guard[1] = 1;
 }
 
 static int
@@ -649,6 +676,7 @@ fit_blend(struct hybrid *h, const struct scorer_data *data, struct err *e)
 {
 	struct outside random = { 0 }, regions = { 0 };
 	struct outcome *all = NULL;
+	float most;
 	int r = -1;
 
 	if (outside_begin(&random, h, data, h->params.folds, e) < 0)
@@ -667,9 +695,9 @@ fit_blend(struct hybrid *h, const struct scorer_data *data, struct err *e)
 	all = mem_calloc(data->n, 2 * sizeof *all, e);
 	if (all == NULL || outside_begin(&regions, h, data, h->params.regions, e) < 0 ||
 	    cluster(data, regions.parts, regions.part, e) < 0 ||
-	    outside_run(&regions, h, data, e) < 0)
+	    outside_run(&regions, h, data, e) < 0 || low_cosine(&random, &most, e) < 0)
 		goto out;
-	fit_guard(h, &random, &regions, data->score, all);
+	fit_guard(h, &random, &regions, data->score, most, all);
 	r = 0;
 out:
 	outside_finish(&random);
@@ -929,7 +957,7 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 	for (size_t k = 0; k < h->n_members; k++) {
 		h->kind[k]->score(h->model[k], q, SCORER_NO_ROW, s->of[k], s->score, s->cost);
 		for (size_t j = 0; j < h->m; j++) {
-			out[j] += h->weight[k] * s->score[j];
+			out[j] += h->weight[k] * (s->score[j] - h->target.score_mean[j]);
 			if (isnan(s->cost[j]))
 				continue;
 			cost[j] += h->weight[k] * s->cost[j];
@@ -938,10 +966,10 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 	}
 	share = trust(h, s);
 	for (size_t j = 0; j < h->m; j++) {
-		float mean = h->target.score_mean[j];
+		float known = h->target.costs ? h->target.cost_mean[j] : -1;
 
-		out[j] = mean + share * (out[j] - mean);
-		cost[j] = s->weight[j] > 0 ? cost[j] / s->weight[j] : NAN;
+		out[j] = h->target.score_mean[j] + share * out[j];
+		cost[j] = s->weight[j] > 0 ? cost[j] / s->weight[j] : known >= 0 ? known : NAN;
 	}
 }
 

@@ -5,7 +5,8 @@
  * not fitted on: `folds` times a part of the rows is left out and predicted by
  * members fitted on the rest. The weights are those that leave the least
  * squared error of the differences between models on a query, none negative, in
- * all 1, drawn a little towards equal ones (stacking: Wolpert 1992,
+ * all 1 together with that of each model's mean, which stands for knowing
+ * nothing; the members' are drawn a little towards equal ones (stacking: Wolpert 1992,
  * doi:10.1016/S0893-6080(05)80023-1; Breiman 1996, doi:10.1007/BF00117832).
  *
  * Far from all that it was trained on a router guesses, and guessing loses to
@@ -14,7 +15,8 @@
  * prediction is each model's mean (so the choice is the best single model),
  * above another the blend, between them a mixture. The bounds are where the
  * mean outcome is best, half over rows left out at random, half over rows of
- * regions left out whole (clusters of the vectors stand for tasks).
+ * regions left out whole (clusters of the vectors stand for tasks), but never
+ * so high that more than a tenth of the former would be concerned.
  * Depends on: model/knn, model/target, and whatever kinds are registered.
  * Threads: as model/scorer.
  */
