@@ -212,13 +212,27 @@ mlp_shape_init(struct mlp_shape *s, const struct mlp_params *p, size_t inputs, s
 	return true;
 }
 
+#define LANES 16
+
+/* Whole runs of LANES become vector instructions; a branch per element would be mispredicted. */
+static void
+relu(float *x, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (size_t l = 0; l < LANES; l++)
+			x[i + l] = x[i + l] > 0 ? x[i + l] : 0;
+	for (; i < n; i++)
+		x[i] = x[i] > 0 ? x[i] : 0;
+}
+
 void
 mlp_activate(enum mlp_activation kind, float *x, size_t n)
 {
 	switch (kind) {
 	case MLP_RELU:
-		for (size_t i = 0; i < n; i++)
-			x[i] = x[i] > 0 ? x[i] : 0;
+		relu(x, n);
 		break;
 	case MLP_TANH:
 		for (size_t i = 0; i < n; i++)

@@ -161,6 +161,24 @@ outputs(const struct train *t, struct block *b, const uint32_t *rows, size_t n)
 	}
 }
 
+#define LANES AFFINE_PAD
+
+/* The usual case by itself: whole runs of LANES, padding too, become vector instructions. */
+static void
+derive_relu(const struct train *t, struct block *b, size_t l, size_t n)
+{
+	for (size_t k = 0; k < n * t->ld[l]; k += LANES) {
+		float *restrict delta = b->delta[l] + k;
+		const float *restrict a = b->act[l] + k;
+
+		for (size_t j = 0; j < LANES; j++) {
+			float x = delta[j];
+
+			delta[j] = a[j] > 0 ? x : 0;
+		}
+	}
+}
+
 /* delta *= derivative of the activation, told from its outcome a. */
 static void
 derive(const struct train *t, struct block *b, size_t l, size_t n)
@@ -212,7 +230,10 @@ backward(const struct train *t, struct block *b, size_t n)
 		if (l + 1 == t->s->layers)
 			out.cols = t->d->m;
 		mat_mul_nt(1, out, weights(t, t->w, l, size[l], out.cols), 0, back, NULL);
-		derive(t, b, l, n);
+		if (t->p->activation == MLP_RELU && b->mask[l] == NULL)
+			derive_relu(t, b, l, n);
+		else
+			derive(t, b, l, n);
 	}
 }
 
