@@ -20,12 +20,14 @@
 #include "base/pool.h"
 
 struct optset;
+struct runlog;
 
 struct ctx {
 	struct err err;
 	struct log log;
 	struct progress progress;
 	struct cancel *cancel;		/* set by SIGINT and SIGTERM */
+	struct runlog *run;		/* of cmd/runlog.h, NULL when nothing is recorded */
 	const struct optset *opts;
 	const char *const *args;	/* operands, after the options */
 	size_t n_args;
@@ -58,6 +60,7 @@ int cmd_extract(struct ctx *);
 int cmd_help(struct ctx *);
 int cmd_inspect(struct ctx *);
 int cmd_route(struct ctx *);
+int cmd_runs(struct ctx *);
 int cmd_train(struct ctx *);
 int cmd_version(struct ctx *);
 

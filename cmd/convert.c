@@ -27,7 +27,7 @@
 
 /*
  * Records for standard output wait until their document has proved well
- * formed: what is written there cannot be taken back. JSON Lines flow at once.
+ * formed: what is written there cannot be taken back. JSON Lines need not.
  */
 struct hold {
 	struct buf mem;

@@ -9,6 +9,7 @@
 #include "fmt/jsonw.h"
 #include "load.h"
 #include "model/eval.h"
+#include "runlog.h"
 
 #define NAMED_LEAKS 5
 #define NAMED_MODELS 5
@@ -61,7 +62,7 @@ drop_leaks(struct ctx *c, struct judging *j)
 static int
 allocate(struct judging *j, struct err *e)
 {
-	size_t n = j->data->n, m = j->router->knn->m, cells;
+	size_t n = j->data->n, m = j->router->models.len, cells;
 
 	if (!mem_mul(n, m, &cells))
 		return err_nomem(e);
@@ -107,7 +108,7 @@ compare_models(struct ctx *c, const struct judging *j)
 	warn_models(c, &names, n, "of the data unknown to the router, left out");
 	buf_reset(&names);
 	n = 0;
-	for (size_t k = 0; k < r->knn->m; k++)
+	for (size_t k = 0; k < r->models.len; k++)
 		if (!j->candidate[k])
 			note_model(&names, &n, r->models.keys[k]);
 	warn_models(c, &names, n, "of the router without a score in the data, not chosen");
@@ -120,7 +121,7 @@ match_models(struct ctx *c, struct judging *j)
 {
 	const struct router *r = j->router;
 	const struct dataset *ds = j->data;
-	size_t m = r->knn->m;
+	size_t m = r->models.len;
 
 	for (size_t k = 0; k < m; k++) {
 		size_t from = map_find(&ds->models, r->models.keys[k], r->models.key_len[k]);
@@ -147,9 +148,9 @@ find_baselines(struct ctx *c, struct judging *j)
 	j->best_single = r->best_single;
 	if (!j->candidate[r->best_single]) {
 		j->best_single = POLICY_NONE;
-		for (size_t k = 0; k < r->knn->m; k++)
+		for (size_t k = 0; k < r->models.len; k++)
 			if (j->candidate[k] && (j->best_single == POLICY_NONE ||
-			    r->knn->score_mean[k] > r->knn->score_mean[j->best_single]))
+			    r->score_mean[k] > r->score_mean[j->best_single]))
 				j->best_single = k;
 		log_warn(&c->log, "best single of training is not in the data; '%s' stands for it",
 		    r->models.keys[j->best_single]);
@@ -165,7 +166,7 @@ judge(struct ctx *c, struct judging *j)
 {
 	struct policy policy = POLICY_INIT;
 	struct pool *pool = pool_new(c->threads, &c->err);
-	struct eval_input in = { .n = j->data->n, .m = j->router->knn->m, .score = j->score,
+	struct eval_input in = { .n = j->data->n, .m = j->router->models.len, .score = j->score,
 		.cost = j->cost, .candidate = j->candidate, .choice = j->choice, .best = j->best,
 		.cheapest = j->cheapest, .min_full = (size_t)opt_int(c, "min-full"),
 		.draws = (size_t)opt_int(c, "bootstrap"), .seed = (uint64_t)opt_int(c, "seed") };
@@ -202,7 +203,8 @@ put_ci(struct jsonw *w, const char *key, const struct bootstrap_ci *ci)
 
 /* {model, score, cost}; model left out when NULL and cost when told. */
 static void
-put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost, bool has_cost)
+put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost,
+	bool has_cost)
 {
 	jsonw_key(w, key);
 	jsonw_object(w);
@@ -217,7 +219,7 @@ put_arm(struct jsonw *w, const char *key, const char *model, double score, doubl
 static void
 put_shares(struct jsonw *w, const struct judging *j)
 {
-	size_t m = j->router->knn->m;
+	size_t m = j->router->models.len;
 
 	jsonw_key(w, "chosen");
 	jsonw_object(w);
@@ -233,14 +235,13 @@ put_shares(struct jsonw *w, const struct judging *j)
 }
 
 static void
-report_json(const struct judging *j)
+report_json(const struct judging *j, struct buf *b)
 {
 	const struct eval_result *r = &j->result;
 	const char *const *name = (const char *const *)j->router->models.keys;
-	struct buf b = BUF_INIT;
 	struct jsonw w;
 
-	jsonw_init(&w, &b);
+	jsonw_init(&w, b);
 	jsonw_object(&w);
 	jsonw_kint(&w, "queries", (int64_t)j->data->n);
 	jsonw_kint(&w, "full_queries", (int64_t)r->full);
@@ -265,9 +266,6 @@ report_json(const struct judging *j)
 	jsonw_kdouble(&w, "tie_rate", r->tie_rate);
 	put_shares(&w, j);
 	jsonw_end_object(&w);
-	buf_byte(&b, '\n');
-	out_write(b.p, b.len);
-	buf_finish(&b);
 }
 
 static void
@@ -321,8 +319,10 @@ int
 cmd_eval(struct ctx *c)
 {
 	struct judging j = { 0 };
+	struct buf report = BUF_INIT;
 	int r = -1;
 
+	runlog_begin(c, "eval", NULL);
 	j.router = load_router(c);
 	j.all = j.router == NULL ? NULL : load_data(c, opt_str(c, "from"));
 	if (j.all == NULL || drop_leaks(c, &j) < 0 || allocate(&j, &c->err) < 0 ||
@@ -338,12 +338,15 @@ cmd_eval(struct ctx *c)
 	else if (!(j.result.delta.value > 0))
 		log_warn(&c->log, "the router does not beat always calling '%s'",
 		    j.router->models.keys[j.best_single]);
+	report_json(&j, &report);
+	runlog_eval(c, j.router->file, j.data->digest, &report);
 	if (c->json)
-		report_json(&j);
+		out_printf("%s\n", buf_cstr(&report));
 	else
 		report_people(&j);
-	r = 0;
+	r = buf_ok(&report, &c->err);
 out:
+	buf_finish(&report);
 	finish(&j);
 	return r;
 }

@@ -14,6 +14,7 @@
 #include "fmt/jsonw.h"
 #include "help.h"
 #include "opt.h"
+#include "runlog.h"
 #include "settings.h"
 #include "table.h"
 #include "term.h"
@@ -107,6 +108,7 @@ run(struct ctx *c, const struct command *cmd, const struct optset *s)
 		return err_set(&c->err, ERR_USAGE, "unexpected operand '%s' (run 'llmr help %s')",
 			s->args[cmd->max_args], cmd->name);
 	r = cmd->run(c);
+	runlog_end(c, r);
 	term_clear_progress();
 	return finish_stdout(c, r);
 }

@@ -6,7 +6,10 @@
 #include "data/dataset.h"
 #include "model/router.h"
 
-/* The dataset of --data (required) in the format FROM ("records" ...); its counts go to stderr. NULL and ctx->err. */
+/*
+ * The dataset of --data (required) in the format FROM ("records" ...); what it
+ * left out is told on stderr. NULL and ctx->err on failure.
+ */
 struct dataset *load_data(struct ctx *, const char *from);
 /* The artifact of --model (required). NULL and ctx->err. */
 struct router *load_router(struct ctx *);

@@ -44,7 +44,7 @@ nearer(const void *a, const void *b)
 static size_t
 nearest(const struct routing *g, struct neighbor out[SHOWN_NEIGHBORS])
 {
-	const struct knn_scratch *s = g->scratch->knn;
+	const struct knn_scratch *s = router_knn_scratch(g->router, g->scratch);
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->k; i++) {
@@ -60,7 +60,7 @@ nearest(const struct routing *g, struct neighbor out[SHOWN_NEIGHBORS])
 	return n;
 }
 
-/* The text of a training query from the artifact, else from --data; SLICE_NONE when neither has it. */
+/* Text of a training query from the artifact, else from --data; SLICE_NONE when neither has it. */
 static struct slice
 text_of(const struct routing *g, uint32_t row)
 {
@@ -85,7 +85,7 @@ explain_json(const struct routing *g, struct jsonw *w)
 
 	jsonw_key(w, "costs");
 	jsonw_object(w);
-	for (size_t j = 0; j < g->router->knn->m; j++) {
+	for (size_t j = 0; j < g->router->models.len; j++) {
 		jsonw_key_n(w, g->router->models.keys[j], g->router->models.key_len[j]);
 		jsonw_double(w, (double)g->scratch->cost[j]);
 	}
@@ -135,7 +135,7 @@ decision_json(struct routing *g)
 	jsonw_kstr(&w, "model", name_of(g, g->choice.model));
 	jsonw_key(&w, "scores");
 	jsonw_object(&w);
-	for (size_t j = 0; j < g->router->knn->m; j++) {
+	for (size_t j = 0; j < g->router->models.len; j++) {
 		jsonw_key_n(&w, g->router->models.keys[j], g->router->models.key_len[j]);
 		jsonw_double(&w, round((double)g->scratch->score[j] * 1e6) / 1e6);
 	}
@@ -171,7 +171,7 @@ explain_people(struct routing *g)
 	size_t n = nearest(g, near);
 	char id[17];
 
-	for (size_t j = 0; j < r->knn->m; j++) {
+	for (size_t j = 0; j < r->models.len; j++) {
 		const char *mark = j == g->choice.model ? "*" : j == g->choice.runner_up ? "2" : " ";
 
 		buf_printf(&g->out, "  %s %.4f  ", mark, (double)g->scratch->score[j]);
@@ -183,7 +183,7 @@ explain_people(struct routing *g)
 		buf_str(&g->out, "  no known term in the prompt: the scores are overall means\n");
 	else
 		buf_printf(&g->out, "  nearest of the %zu training queries that count:\n",
-		    g->scratch->knn->k);
+		    router_knn_scratch(g->router, g->scratch)->k);
 	for (size_t i = 0; i < n; i++) {
 		struct slice t = text_of(g, near[i].row);
 
@@ -350,7 +350,7 @@ setup(struct ctx *c, struct routing *g)
 	g->router = load_router(c);
 	if (g->router == NULL)
 		return -1;
-	if (g->router->knn->cost == NULL && (opt_given(c, "max-cost") || g->policy.cost_weight > 0))
+	if (!router_knows_cost(g->router) && (opt_given(c, "max-cost") || g->policy.cost_weight > 0))
 		return err_set(&c->err, ERR_INPUT, "the training data held no costs: "
 		    "--max-cost and --cost-weight have nothing to go by");
 	if (g->explain && opt_count(c, "data") > 0 && (g->data = load_data(c, "records")) == NULL)

@@ -143,7 +143,7 @@ static const struct opt train_opts[] = {
 	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
 	  .help = "format of --data" },
 	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "lsa",
-	  .help = "text to vector: lsa or hash" },
+	  .help = "text to vector: lsa, hash, shape, or some joined, such as lsa+shape" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
 	  .help = "hyperparameter, such as n_neighbors=200; may be repeated" },
 	{ .l = "objective", .type = OPT_CHOICE, .arg = "GOAL", .choices = "score|best",
@@ -152,6 +152,8 @@ static const struct opt train_opts[] = {
 	  .help = "cross-validate with K folds by query; the embedder is fitted anew in each" },
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
 	  .help = "seed for folds and factorisation" },
+	{ .l = "no-runs", .type = OPT_FLAG,
+	  .help = "record this run nowhere (see llmr-runs); the same as LLMR_NO_RUNS=1" },
 	{ .l = "store-queries", .type = OPT_FLAG,
 	  .help = "keep the text of the queries in the artifact, for route --explain" },
 	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
@@ -175,6 +177,8 @@ static const struct opt eval_opts[] = {
 	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
 	  .help = "score given up for one US dollar" },
 	{ .l = "allow-leaks", .type = OPT_FLAG, .help = "keep queries that occur in training" },
+	{ .l = "no-runs", .type = OPT_FLAG,
+	  .help = "record this run nowhere (see llmr-runs); the same as LLMR_NO_RUNS=1" },
 	{ .l = NULL }
 };
 
@@ -207,6 +211,17 @@ static const struct opt bench_opts[] = {
 	{ .l = "cold", .type = OPT_FLAG, .help = "clear the CPU caches before each request" },
 	{ .l = "budget-p99", .type = OPT_DURATION, .arg = "TIME",
 	  .help = "exit 1 when P99 is above this; without it 50ms is shown and nothing enforced" },
+	{ .l = NULL }
+};
+
+static const struct opt runs_opts[] = {
+	{ .l = "limit", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1e9,
+	  .help = "the newest N runs alone, 0 for all; by default list shows 20 and export all" },
+	{ .l = "kind", .type = OPT_STRING, .arg = "KIND", .help = "only runs of this kind of router" },
+	{ .l = "command", .type = OPT_CHOICE, .arg = "NAME", .choices = "train|eval",
+	  .help = "only runs of this command" },
+	{ .l = "format", .type = OPT_CHOICE, .arg = "FORMAT", .choices = "jsonl|csv", .dflt = "jsonl",
+	  .help = "what export writes" },
 	{ .l = NULL }
 };
 
@@ -244,6 +259,11 @@ const struct command commands[] = {
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
 	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",
 	  .see_also = "llmr-train(1) llmr-artifact(5)" },
+	{ .name = "runs", .group = "routers", .summary = "list, show, compare and export recorded runs",
+	  .operands = "list | show ID | compare ID ID ... | export",
+	  .operand_choices = "list|show|compare|export", .min_args = 1, .max_args = ANY,
+	  .opts = runs_opts, .run = cmd_runs, .exits = "65 66 73 74 75 78",
+	  .see_also = "llmr-eval(1) llmr-train(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
 	  .exits = "69 78", .see_also = "llmr(1)" },

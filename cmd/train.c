@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "cmd.h"
@@ -11,6 +12,7 @@
 #include "math/mat.h"
 #include "model/artifact.h"
 #include "model/fit.h"
+#include "runlog.h"
 
 /* Everything of one run. */
 struct training {
@@ -26,16 +28,33 @@ struct training {
 };
 
 static int
+unknown_kind(struct ctx *c)
+{
+	struct buf names = BUF_INIT;
+
+	for (size_t i = 0; scorer_kinds[i] != NULL; i++)
+		buf_printf(&names, "%s%s", i > 0 ? ", " : "", scorer_kinds[i]->name);
+	err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is %s", c->args[0],
+	    buf_cstr(&names));
+	buf_finish(&names);
+	return -1;
+}
+
+static int
 read_params(struct ctx *c, struct fit_params *p)
 {
 	const char *kind = opt_str(c, "embedder");
 
-	if (strcmp(c->args[0], "knn") != 0)
-		return err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is knn",
-		    c->args[0]);
-	if (strcmp(kind, "lsa") != 0 && strcmp(kind, "hash") != 0)
-		return err_set(&c->err, ERR_USAGE, "--embedder: '%s' is not lsa or hash", kind);
-	fit_params_init(p);
+	const struct scorer_kind *router = scorer_find(c->args[0], strlen(c->args[0]));
+
+	if (router == NULL)
+		return unknown_kind(c);
+	if (embed_check_kind(kind, &c->err) < 0) {
+		c->err.code = ERR_USAGE;
+		return err_wrap(&c->err, "--embedder");
+	}
+	fit_params_init(p, router);
+	p->cancel = c->cancel;
 	p->embed.kind = kind;
 	p->best = strcmp(opt_str(c, "objective"), "best") == 0;
 	p->seed = p->embed.seed = (uint64_t)opt_int(c, "seed");
@@ -58,33 +77,54 @@ static int
 check_output(struct ctx *c, const char *path)
 {
 	struct io_out probe = { .fd = -1 };
+	struct stat out, in;
 
 	if (path == NULL)
 		return err_set(&c->err, ERR_USAGE, "no output: give -o FILE.safetensors");
 	if (strcmp(path, "-") == 0)
 		return err_set(&c->err, ERR_USAGE, "an artifact is a file: give -o FILE.safetensors");
+	if (stat(path, &out) == 0) {
+		if (S_ISDIR(out.st_mode))
+			return err_set(&c->err, ERR_CANTCREAT, "%s: is a directory", path);
+		for (size_t i = 0; i < opt_count(c, "data"); i++)
+			if (stat(opt_nth(c, "data", i), &in) == 0 && in.st_dev == out.st_dev &&
+			    in.st_ino == out.st_ino)
+				return err_set(&c->err, ERR_USAGE, "%s: is the data and the output",
+				    path);
+	}
 	if (io_out_open(&probe, path, 0644, &c->err) < 0)
 		return -1;
 	io_out_abort(&probe);
 	return 0;
 }
 
+static void
+check_neighbors(struct ctx *c, const struct knn_params *p, size_t n)
+{
+	size_t k = p->n_neighbors, used = knn_neighbors(p, n);
+
+	if (p->given && k > n)
+		log_warn(&c->log, "n_neighbors %zu lowered to the %zu queries there are", k, n);
+	else if (p->given && k < KNN_FEW_NEIGHBORS)
+		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
+		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
+	else if (used < k)
+		say(c, "n_neighbors %zu: a seventh of the queries, since they are few (200 otherwise)",
+		    used);
+}
+
 static int
 check_data(struct ctx *c, const struct training *t)
 {
 	const struct dataset *ds = t->data;
-	size_t k = t->params.knn.n_neighbors;
 
 	if (ds->m < 2)
 		return err_set(&c->err, ERR_INPUT, "only one model ('%s') in the data: "
 		    "there is nothing to choose", ds->models.keys[0]);
 	if (t->base.full > 0 && t->base.equal_rate == 1)
 		log_warn(&c->log, "all models score the same on every query: nothing can be learned");
-	if (k > ds->n)
-		log_warn(&c->log, "n_neighbors %zu lowered to the %zu queries there are", k, ds->n);
-	else if (k < KNN_FEW_NEIGHBORS)
-		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
-		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
+	if (t->params.kind == &knn_kind)
+		check_neighbors(c, (const struct knn_params *)(const void *)t->params.scorer, ds->n);
 	if (t->base.full == 0)
 		log_warn(&c->log, "no query was answered by every model: "
 		    "the router cannot be compared with baselines");
@@ -98,7 +138,8 @@ learn(struct ctx *c, struct training *t)
 
 	say(c, "%zu queries, %zu models, %llu scores; training will take about %.0f MB",
 	    t->data->n, t->data->m, (unsigned long long)t->data->cells, mb);
-	if (strcmp(t->params.embed.kind, "lsa") == 0 && mat_open(&c->err) < 0)
+	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas) &&
+	    mat_open(&c->err) < 0)
 		return -1;
 	t->pool = pool_new(c->threads, &c->err);
 	if (t->pool == NULL)
@@ -141,6 +182,8 @@ store(struct ctx *c, struct training *t, const char *path)
 		say(c, "the text of the %zu queries is kept in the artifact (--store-queries)",
 		    t->data->n);
 	r = artifact_save(t->router, &info, path, t->digest, &c->err);
+	runlog_note(c, &(struct runlog_note){ .params = info.hparams, .metrics = info.training,
+		.data = t->data->digest, .artifact = path, .digest = r == 0 ? t->digest : NULL });
 out:
 	buf_finish(&hparams);
 	buf_finish(&training);
@@ -201,7 +244,7 @@ report_json(const struct training *t, const char *path)
 	hex_format(t->digest, 32, hex);
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
-	jsonw_kstr(&w, "kind", "knn");
+	jsonw_kstr(&w, "kind", t->params.kind->name);
 	fit_record_write(&record, &w);
 	jsonw_kdouble(&w, "seconds", round((double)(clock_mono_ns() - t->wall0) / 1e6) / 1e3);
 	jsonw_kdouble(&w, "cpu_seconds", round((double)(clock_cpu_ns() - t->cpu0) / 1e6) / 1e3);
@@ -223,6 +266,7 @@ cmd_train(struct ctx *c)
 
 	if (read_params(c, &t.params) < 0 || check_output(c, path) < 0)
 		return -1;
+	runlog_begin(c, "train", c->args[0]);
 	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
 	t.data = load_data(c, opt_str(c, "from"));
 	if (t.data == NULL)

@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|inspect|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|inspect|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -89,6 +89,13 @@ _llmr() {
 		--warmup) COMPREPLY=(); return ;;
 		--budget-p99) COMPREPLY=(); return ;;
 		esac ;;
+	runs:-*)
+		case $prev in
+		--limit) COMPREPLY=(); return ;;
+		--kind) COMPREPLY=(); return ;;
+		--command) _llmr_words "train eval"; return ;;
+		--format) _llmr_words "jsonl csv"; return ;;
+		esac ;;
 	doctor:-*)
 		case $prev in
 		--url) COMPREPLY=(); return ;;
@@ -105,7 +112,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench inspect doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench inspect runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -113,10 +120,10 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "knn"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --allow-leaks --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
 		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -127,12 +134,15 @@ _llmr() {
 	inspect)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
+	runs)
+		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "list show compare export"; fi ;;
 	doctor)
 		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench inspect doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench inspect runs doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

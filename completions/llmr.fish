@@ -1,5 +1,5 @@
 # fish completion for llmr; made by `make docs'
-set -l __llmr_commands extract convert train eval route bench inspect doctor help version
+set -l __llmr_commands extract convert train eval route bench inspect runs doctor help version
 function __llmr_is
 	set -l words (commandline -opc)
 	for w in $words[2..]
@@ -57,11 +57,12 @@ complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a train 
 complete -c llmr -n '__llmr_is train' -a 'knn'
 complete -c llmr -n '__llmr_is train' -l data -r -F -d 'routing records to learn from; may be repeated'
 complete -c llmr -n '__llmr_is train' -l from -x -a 'records dcrouter routerbench routellm llmrouter flat' -d 'format of --data'
-complete -c llmr -n '__llmr_is train' -l embedder -x -d 'text to vector: lsa or hash'
+complete -c llmr -n '__llmr_is train' -l embedder -x -d 'text to vector: lsa, hash, shape, or some joined, such as lsa+shape'
 complete -c llmr -n '__llmr_is train' -l hparam -x -d 'hyperparameter, such as n_neighbors=200; may be repeated'
 complete -c llmr -n '__llmr_is train' -l objective -x -a 'score best' -d 'predict each model'\''s score, or the best model'
 complete -c llmr -n '__llmr_is train' -l cv -x -d 'cross-validate with K folds by query; the embedder is fitted anew in each'
 complete -c llmr -n '__llmr_is train' -l seed -x -d 'seed for folds and factorisation'
+complete -c llmr -n '__llmr_is train' -l no-runs -d 'record this run nowhere (see llmr-runs); the same as LLMR_NO_RUNS=1'
 complete -c llmr -n '__llmr_is train' -l store-queries -d 'keep the text of the queries in the artifact, for route --explain'
 complete -c llmr -n '__llmr_is train' -l output -s o -r -F -d 'artifact to write (.safetensors), NAME.yaml beside it'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a eval -d 'measure a router against baselines'
@@ -73,6 +74,7 @@ complete -c llmr -n '__llmr_is eval' -l bootstrap -x -d 'bootstrap draws for the
 complete -c llmr -n '__llmr_is eval' -l seed -x -d 'seed of the bootstrap'
 complete -c llmr -n '__llmr_is eval' -l cost-weight -x -d 'score given up for one US dollar'
 complete -c llmr -n '__llmr_is eval' -l allow-leaks -d 'keep queries that occur in training'
+complete -c llmr -n '__llmr_is eval' -l no-runs -d 'record this run nowhere (see llmr-runs); the same as LLMR_NO_RUNS=1'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a route -d 'choose a model for a prompt'
 complete -c llmr -n '__llmr_is route' -l model -s m -r -F -d 'router artifact'
 complete -c llmr -n '__llmr_is route' -l jsonl -d 'input lines are JSON objects with a query; by default plain text'
@@ -91,10 +93,16 @@ complete -c llmr -n '__llmr_is bench' -l cold -d 'clear the CPU caches before ea
 complete -c llmr -n '__llmr_is bench' -l budget-p99 -x -d 'exit 1 when P99 is above this; without it 50ms is shown and nothing enforced'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a inspect -d 'show what a router artifact holds'
 complete -c llmr -n '__llmr_is inspect' -F
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a runs -d 'list, show, compare and export recorded runs'
+complete -c llmr -n '__llmr_is runs' -a 'list show compare export'
+complete -c llmr -n '__llmr_is runs' -l limit -x -d 'the newest N runs alone, 0 for all; by default list shows 20 and export all'
+complete -c llmr -n '__llmr_is runs' -l kind -x -d 'only runs of this kind of router'
+complete -c llmr -n '__llmr_is runs' -l command -x -a 'train eval' -d 'only runs of this command'
+complete -c llmr -n '__llmr_is runs' -l format -x -a 'jsonl csv' -d 'what export writes'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a doctor -d 'check libraries, CPU features, settings and reachability'
 complete -c llmr -n '__llmr_is doctor' -l url -x -d 'also try to reach this address; may be repeated'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a help -d 'show help about a command'
-complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench inspect doctor help version'
+complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench inspect runs doctor help version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a version -d 'show version, libraries and CPU features'
 complete -c llmr -l help -s h -d 'show help and exit'
 complete -c llmr -l version -s V -d 'show version, libraries and CPU features, and exit'

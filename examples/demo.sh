@@ -17,9 +17,9 @@ mkdir -p "$out"
 cd "$out"
 out=$PWD
 rm -rf traces.jsonl.zst traces.jsonl.zst.state data router.safetensors router.yaml ./*.out
-# The settings of the person who runs it should not change what is shown.
-LLMR_SETTINGS=/dev/null
-export LLMR_SETTINGS
+# The settings of the person who runs it should not change what is shown, nor their records grow.
+LLMR_SETTINGS=/dev/null LLMR_NO_RUNS=1
+export LLMR_SETTINGS LLMR_NO_RUNS
 
 bold="" plain=""
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
@@ -55,8 +55,8 @@ title "1. Traces of a gateway: 360 prompts, each answered by five models (simula
 shown extract extract --from file "$here/traces.jsonl.zst" -o traces.jsonl.zst
 title "2. Traces and quality labels to routing records; a fifth of the prompts is held out"
 shown convert convert traces.jsonl.zst --labels "$here/labels.jsonl" --out-dir data
-title "3. Learn which model is good at which prompt (few prompts: 40 neighbours, not 200)"
-shown train train knn --data data/routing_train.jsonl --hparam n_neighbors=40 --cv 5 -o router.safetensors
+title "3. Learn which model is good at which prompt"
+shown train train knn --data data/routing_train.jsonl --cv 5 -o router.safetensors
 title "4. Measure it on prompts that it has not seen"
 shown eval eval --model router.safetensors --data data/routing_test.jsonl
 quiet eval-json eval --model router.safetensors --data data/routing_test.jsonl --json

@@ -49,9 +49,11 @@ buf_str(struct buf *b, const char *s)
 void
 buf_byte(struct buf *b, int c)
 {
-	char x = (char)c;
-
-	buf_add(b, &x, 1);
+	/* Writers of text call this for every comma and quote. */
+	if (b->cap - b->len > 1 || buf_reserve(b, 1)) {
+		b->p[b->len++] = (char)c;
+		b->p[b->len] = '\0';
+	}
 }
 
 void

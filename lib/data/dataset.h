@@ -61,7 +61,10 @@ void dataset_free(struct dataset *);		/* NULL is fine */
 
 /* Builder, used by dataset_load and the importers. */
 struct dataset *dataset_new(struct err *e);
-/* Copies what it keeps. A record without query or model, or a performance outside 0..1, is ERR_INPUT. */
+/*
+ * Copies what it keeps. A record without query or model, or a performance
+ * outside 0..1, is ERR_INPUT.
+ */
 int dataset_add(struct dataset *, const struct record *, struct err *e);
 /* Sort, average repeated cells, make the matrices, digest. No cell at all: ERR_INPUT. */
 int dataset_finish_build(struct dataset *, struct err *e);

@@ -10,7 +10,7 @@
 void
 jread_init(struct jread *r, const char *p, size_t n)
 {
-	*r = (struct jread){ .start = p, .p = p, .end = p + n };
+	*r = (struct jread){ .start = p, .p = p, .end = n == 0 ? p : p + n };
 }
 
 static bool

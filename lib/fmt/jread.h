@@ -61,7 +61,7 @@ bool jread_number(struct jread *, struct slice *out);
 bool jread_double(struct jread *, double *out);		/* infinity on overflow is an error */
 bool jread_bool(struct jread *, bool *out);
 bool jread_null(struct jread *);
-/* Skip one value of any type; its whole text in *raw when not NULL. */
+/* Skip one value of any type; jread_skip_raw gives its whole text. */
 bool jread_skip(struct jread *);
 bool jread_skip_raw(struct jread *, struct slice *raw);
 

@@ -43,6 +43,8 @@ jscan_name(enum jscan_level level)
 		return "avx512";
 	case JSCAN_AVX2:
 		return "avx2";
+	case JSCAN_SSE2:
+		return "sse2";
 	case JSCAN_PORTABLE:
 		break;
 	}
@@ -119,8 +121,7 @@ put_block(struct jscan_found *out, uint16_t *q, size_t b, struct jscan_state *st
 	uint64_t in = strings ^ st->in_string;
 	uint64_t quote = r->quote & ~escaped;
 	uint64_t unicode = r->backslash & ~escaped & r->u;
-	uint64_t control = r->below20 & in;
-	uint64_t bits = (r->bracket & ~in) | (quote & in & r->mark) | control;
+	uint64_t bits = (r->bracket & ~in) | (quote & in & r->mark);
 
 	st->in_string = (uint64_t)((int64_t)in >> 63);
 	for (; unicode != 0; unicode &= unicode - 1) {
@@ -129,11 +130,12 @@ put_block(struct jscan_found *out, uint16_t *q, size_t b, struct jscan_state *st
 		if (p[i + 2] == '0' && p[i + 3] == '0')
 			bits |= (uint64_t)1 << i;
 	}
-	if (newlines)
-		bits |= r->newline;
-	out->control[b] = control;
-	out->newline[b] = r->newline;
-	out->any_newline |= r->newline;
+	if (r->below20 != 0) {
+		out->low |= (uint64_t)1 << b;
+		out->control[b] = r->below20 & in;
+		out->newline[b] = r->newline;
+		bits |= (r->below20 & in) | (newlines ? r->newline : 0);
+	}
 	out->high |= (uint64_t)r->high << b;
 	return put_places(q, b, bits);
 }
@@ -184,6 +186,64 @@ run_portable(const char *p, size_t n, const struct jscan_marks *m, bool newlines
 }
 
 #ifdef HAVE_X86
+
+/* Bits of 64 bytes in 4 vectors. */
+static inline uint64_t
+bits4(const __m128i v[4])
+{
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		bits |= (uint64_t)(unsigned)_mm_movemask_epi8(v[i]) << (16 * i);
+	return bits;
+}
+
+static inline uint64_t
+equal4(const __m128i v[4], char c)
+{
+	__m128i x = _mm_set1_epi8(c), e[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		e[i] = _mm_cmpeq_epi8(v[i], x);
+	return bits4(e);
+}
+
+/* SSE2 is in every x86-64 CPU. It has no table look-up: quotes are looked at one by one. */
+static void
+run_sse2(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
+	struct jscan_state *st, struct jscan_found *out)
+{
+	struct jscan_state s = *st;
+	uint16_t *q = out->place;
+
+	for (size_t b = 0; b < n; b++, p += JSCAN_BLOCK) {
+		__m128i v[4], lower[4], low[4];
+		struct raw_block r = { 0 };
+		uint64_t escaped;
+
+		for (unsigned i = 0; i < 4; i++) {
+			v[i] = _mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i));
+			lower[i] = _mm_or_si128(v[i], _mm_set1_epi8(0x20));
+			low[i] = _mm_cmpeq_epi8(_mm_min_epu8(v[i], _mm_set1_epi8(0x1f)), v[i]);
+		}
+		r.quote = equal4(v, '"');
+		r.backslash = equal4(v, '\\');
+		r.bracket = equal4(lower, '{') | equal4(lower, '}');
+		r.below20 = bits4(low);
+		r.newline = r.below20 == 0 ? 0 : equal4(v, '\n');
+		r.high = bits4(v) != 0;
+		for (uint64_t k = m != NULL ? r.quote : 0; k != 0; k &= k - 1)
+			if (may_mark(m, p + __builtin_ctzll(k) + 1))
+				r.mark |= k & (0 - k);
+		if (m != NULL && r.backslash != 0)
+			r.u = equal4(v, 'u') >> 1 | (uint64_t)(p[JSCAN_BLOCK] == 'u') << 63;
+		escaped = find_escaped(r.backslash, &s.escaped);
+		q = put_block(out, q, b, &s, p, &r, newlines, escaped,
+			prefix_xor(r.quote & ~escaped));
+	}
+	*st = s;
+	out->n = (size_t)(q - out->place);
+}
 
 #define AVX2 __attribute__((target("avx2,pclmul,bmi")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vbmi,avx2,pclmul,bmi")))
@@ -334,7 +394,7 @@ run_avx512(const char *p, size_t n, const struct jscan_marks *m, bool newlines,
 bool
 jscan_can(enum jscan_level level)
 {
-	if (level == JSCAN_PORTABLE)
+	if (level == JSCAN_PORTABLE || level == JSCAN_SSE2)
 		return true;
 	if (!__builtin_cpu_supports("pclmul") || !__builtin_cpu_supports("bmi") ||
 	    !__builtin_cpu_supports("avx2"))
@@ -359,7 +419,9 @@ jscan_best(void)
 {
 	if (jscan_can(JSCAN_AVX512))
 		return JSCAN_AVX512;
-	return jscan_can(JSCAN_AVX2) ? JSCAN_AVX2 : JSCAN_PORTABLE;
+	if (jscan_can(JSCAN_AVX2))
+		return JSCAN_AVX2;
+	return jscan_can(JSCAN_SSE2) ? JSCAN_SSE2 : JSCAN_PORTABLE;
 }
 
 void
@@ -367,7 +429,7 @@ jscan_run(enum jscan_level level, const char *p, size_t n, const struct jscan_ma
 	bool newlines, struct jscan_state *st, struct jscan_found *out)
 {
 	out->n = 0;
-	out->any_newline = out->high = 0;
+	out->low = out->high = 0;
 #ifdef HAVE_X86
 	if (level == JSCAN_AVX512) {
 		run_avx512(p, n, marks, newlines, st, out);
@@ -375,6 +437,10 @@ jscan_run(enum jscan_level level, const char *p, size_t n, const struct jscan_ma
 	}
 	if (level == JSCAN_AVX2) {
 		run_avx2(p, n, marks, newlines, st, out);
+		return;
+	}
+	if (level == JSCAN_SSE2) {
+		run_sse2(p, n, marks, newlines, st, out);
 		return;
 	}
 #endif

@@ -22,7 +22,7 @@
 #define JSCAN_BATCH 64		/* blocks of a call at most */
 #define JSCAN_AHEAD 8		/* bytes behind the last block that must be readable */
 
-enum jscan_level { JSCAN_PORTABLE, JSCAN_AVX2, JSCAN_AVX512 };
+enum jscan_level { JSCAN_PORTABLE, JSCAN_SSE2, JSCAN_AVX2, JSCAN_AVX512 };
 
 /* Carried from block to block; zeroed memory is the start of a text. */
 struct jscan_state {
@@ -49,9 +49,9 @@ struct jscan_found {
 	 */
 	uint16_t place[JSCAN_BATCH * JSCAN_BLOCK + JSCAN_BLOCK];
 	size_t n;
+	uint64_t low;			/* bit b: block b holds a byte below 0x20; else the next two are not set */
 	uint64_t control[JSCAN_BATCH];	/* bit i of block b: a byte below 0x20 inside a string */
 	uint64_t newline[JSCAN_BATCH];	/* newlines anywhere */
-	uint64_t any_newline;		/* not 0: there is one */
 	uint64_t high;			/* bit b: block b holds a byte above 0x7f */
 };
 

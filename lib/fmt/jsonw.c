@@ -91,6 +91,19 @@ escape_ascii(struct buf *b, unsigned char c)
 		buf_printf(b, "\\u%04x", c);
 }
 
+/* Eight bytes that may all stand as they are: no quote, backslash, control or high byte. */
+static bool
+word_is_plain(const char *s)
+{
+	const uint64_t ones = 0x0101010101010101u, high = 0x8080808080808080u;
+	uint64_t w, q, k;
+
+	memcpy(&w, s, 8);
+	q = w ^ (ones * '"');
+	k = w ^ (ones * '\\');
+	return (((q - ones) | (k - ones) | (w - ones * 0x20) | w) & high) == 0;
+}
+
 void
 jsonw_quote(struct buf *b, const char *s, size_t n)
 {
@@ -98,9 +111,15 @@ jsonw_quote(struct buf *b, const char *s, size_t n)
 
 	buf_byte(b, '"');
 	while (s < end) {
-		const char *next = s;
-		unsigned char c = (unsigned char)*s;
+		const char *next;
+		unsigned char c;
 
+		while (end - s >= 8 && word_is_plain(s))
+			s += 8;
+		if (s == end)
+			break;
+		next = s;
+		c = (unsigned char)*s;
 		if (plain(c)) {
 			s++;
 			continue;

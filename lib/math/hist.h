@@ -25,7 +25,10 @@ void hist_init(struct hist *);
 /* Any unit; the callers here use nanoseconds. */
 void hist_add(struct hist *, uint64_t v);
 void hist_merge(struct hist *, const struct hist *other);
-/* Smallest recorded value v such that at least q (0..1) of the values are <= v, to bucket precision; 0 when empty. */
+/*
+ * Smallest recorded value v such that at least q (0..1) of the values are <= v,
+ * to bucket precision; 0 when empty.
+ */
 double hist_quantile(const struct hist *, double q);
 double hist_mean(const struct hist *);
 

@@ -11,7 +11,8 @@
 #include "fmt/yamlw.h"
 
 /* Ordinary words, so that most embedders know some of them. */
-#define PROBE_TEXT "Write a short function that returns the sum of two numbers, and explain how it works."
+#define PROBE_TEXT "Write a short function that returns the sum of two numbers, " \
+	"and explain how it works."
 
 /* ---- writing ---- */
 
@@ -73,6 +74,16 @@ add_queries(struct tensorfile_writer *w, const struct query_block *q,
 }
 
 static int
+add_means(struct tensorfile_writer *w, const struct router *r, struct err *e)
+{
+	const uint64_t models[] = { r->models.len };
+
+	if (tensorfile_writer_add(w, "router.score_mean", DTYPE_F32, 1, models, r->score_mean, e) < 0)
+		return -1;
+	return tensorfile_writer_add(w, "router.cost_mean", DTYPE_F32, 1, models, r->cost_mean, e);
+}
+
+static int
 write_probe(const struct router *r, struct jsonw *w, struct err *e)
 {
 	const struct policy p = POLICY_INIT;
@@ -86,7 +97,7 @@ write_probe(const struct router *r, struct jsonw *w, struct err *e)
 	jsonw_kstr(w, "text", PROBE_TEXT);
 	jsonw_key(w, "scores");
 	jsonw_array(w);
-	for (size_t j = 0; j < r->knn->m; j++)
+	for (size_t j = 0; j < r->models.len; j++)
 		jsonw_double(w, round((double)s->score[j] * 1e6) / 1e6);
 	jsonw_end_array(w);
 	jsonw_kstr(w, "model", r->models.keys[c.model]);
@@ -107,7 +118,7 @@ make_metadata(const struct router *r, const struct artifact_info *info, struct b
 	struct jsonw w;
 
 	buf_str(&meta[META_FORMAT], ARTIFACT_FORMAT);
-	buf_str(&meta[META_KIND], "knn");
+	buf_str(&meta[META_KIND], r->kind->name);
 	jsonw_init(&w, &meta[META_MODELS]);
 	jsonw_array(&w);
 	for (size_t j = 0; j < r->models.len; j++)
@@ -208,8 +219,8 @@ artifact_save(const struct router *r, const struct artifact_info *info, const ch
 	for (size_t i = 0; i < METAS; i++)
 		if (tensorfile_writer_meta(w, meta_key[i], buf_cstr(&meta[i]), e) < 0)
 			goto out;
-	if (embed_save(r->embed, w, e) < 0 || knn_save(r->knn, w, e) < 0 ||
-	    add_queries(w, &q, info, e) < 0)
+	if (embed_save(r->embed, w, e) < 0 || r->kind->save(r->scorer, "", w, e) < 0 ||
+	    add_means(w, r, e) < 0 || add_queries(w, &q, info, e) < 0)
 		goto out;
 	status = save_both(w, meta, path, digest, e);
 out:
@@ -344,18 +355,40 @@ read_texts(struct router *r, const struct tensorfile *f, struct err *e)
 static int
 read_queries(struct router *r, const struct tensorfile *f, struct err *e)
 {
-	const uint64_t digests[] = { r->knn->n, 8 };
+	const uint64_t digests[] = { router_knn(r) == NULL ? 0 : router_knn(r)->n, 8 };
 	const struct tensor *t = tensorfile_need(f, "queries.digest", DTYPE_U8, 2, digests, e);
 
 	if (t == NULL)
 		return -1;
-	r->n_queries = r->knn->n;
+	r->n_queries = (size_t)t->shape[0];
 	r->query_digest = t->data;
 	for (size_t i = 1; i < r->n_queries; i++)
 		if (memcmp(r->query_digest + 8 * (i - 1), r->query_digest + 8 * i, 8) >= 0)
 			return err_set(e, ERR_INPUT, "tensor 'queries.digest' is not ascending "
 			    "at row %zu", i);
 	return read_texts(r, f, e);
+}
+
+/* A copy of a tensor [m] of values in 0..hi, or -1 where gaps are allowed. */
+static float *
+read_mean(const struct tensorfile *f, const char *name, size_t m, float hi, bool gaps,
+	struct err *e)
+{
+	const uint64_t shape[] = { m };
+	const struct tensor *t = tensorfile_need(f, name, DTYPE_F32, 1, shape, e);
+	float *mean = t == NULL ? NULL : mem_aligned(m, sizeof *mean, e);
+
+	if (mean == NULL)
+		return NULL;
+	memcpy(mean, t->data, m * sizeof *mean);
+	for (size_t j = 0; j < m; j++)
+		if (!(mean[j] >= 0 && mean[j] <= hi) && !(gaps && mean[j] == -1)) {
+			err_set(e, ERR_INPUT, "tensor '%s': element %zu is %g", name, j,
+			    (double)mean[j]);
+			free(mean);
+			return NULL;
+		}
+	return mean;
 }
 
 /* Compare a JSON array of the probe's scores with what the router says now. */
@@ -370,7 +403,7 @@ compare_probe(const struct router *r, struct slice scores, const struct router_s
 	jread_init(&j, scores.p, scores.n);
 	if (jread_array(&j))
 		while (jread_element(&j) && jread_double(&j, &want)) {
-			if (n >= r->knn->m ||
+			if (n >= r->models.len ||
 			    !(fabs(want - (double)s->score[n]) <= ARTIFACT_PROBE_TOLERANCE))
 				return err_set(e, ERR_INPUT, "llmr.probe: score %zu comes out "
 				    "different: the file is damaged or of another version", n);
@@ -383,8 +416,8 @@ compare_probe(const struct router *r, struct slice scores, const struct router_s
 		}
 	if (jread_done(&j, e) < 0)
 		return err_wrap(e, "llmr.probe");
-	if (n != r->knn->m)
-		return err_set(e, ERR_INPUT, "llmr.probe: %zu scores for %zu models", n, r->knn->m);
+	if (n != r->models.len)
+		return err_set(e, ERR_INPUT, "llmr.probe: %zu scores for %zu models", n, r->models.len);
 	*gap = first - second;
 	return 0;
 }
@@ -401,7 +434,8 @@ check_probe(const struct router *r, struct slice json, struct err *e)
 	double gap = 0;
 	int status = -1;
 
-	jread_init(&j, text_json.p, text_json.n);
+	if (text_json.p != NULL)
+		jread_init(&j, text_json.p, text_json.n);
 	if (text_json.p == NULL || scores.p == NULL || !jread_string(&j, &a, &text)) {
 		err_set(e, ERR_INPUT, "llmr.probe: no text or scores");
 		goto out;
@@ -446,16 +480,20 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 		return err_set(e, ERR_INPUT, "artifact format '%.*s': this llmr reads %s",
 		    (int)(meta[META_FORMAT].n < 16 ? meta[META_FORMAT].n : 16),
 		    meta[META_FORMAT].p, ARTIFACT_FORMAT);
-	if (!slice_is(meta[META_KIND], "knn"))
-		return err_set(e, ERR_INPUT, "router kind '%.*s': this llmr knows knn",
+	r->kind = scorer_find(meta[META_KIND].p, meta[META_KIND].n);
+	if (r->kind == NULL)
+		return err_set(e, ERR_INPUT, "router kind '%.*s' is not one that this llmr knows",
 		    (int)(meta[META_KIND].n < 32 ? meta[META_KIND].n : 32), meta[META_KIND].p);
 	if (read_models(meta[META_MODELS], &r->models, e) < 0)
 		return -1;
 	r->embed = embed_load(f, meta[META_EMBEDDER], e);
 	if (r->embed == NULL)
 		return -1;
-	r->knn = knn_load(f, r->models.len, embed_dim(r->embed), meta[META_HPARAMS], e);
-	if (r->knn == NULL)
+	r->d = embed_dim(r->embed);
+	r->scorer = r->kind->load(f, "", r->models.len, r->d, meta[META_HPARAMS], e);
+	if (r->scorer == NULL || (r->score_mean = read_mean(f, "router.score_mean", r->models.len, 1,
+	    false, e)) == NULL || (r->cost_mean = read_mean(f, "router.cost_mean", r->models.len,
+	    1e6f, true, e)) == NULL)
 		return -1;
 	if (read_training(r, meta[META_TRAINING], e) < 0 || read_queries(r, f, e) < 0)
 		return -1;

@@ -36,7 +36,10 @@ struct artifact_info {
 int artifact_save(const struct router *, const struct artifact_info *, const char *path,
 	uint8_t digest[32], struct err *e);
 
-/* Read a file into private memory and check everything. NULL and err (ERR_INPUT, ERR_NOINPUT) on failure. */
+/*
+ * Read a file into private memory and check everything. NULL and err
+ * (ERR_INPUT, ERR_NOINPUT) on failure.
+ */
 struct router *artifact_load(const char *path, struct err *e);
 /* The same for a parsed file; owns it on success only. */
 struct router *artifact_take(struct tensorfile *, struct err *e);

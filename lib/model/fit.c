@@ -1,6 +1,7 @@
 #include "model/fit.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,9 +10,12 @@
 #include "math/mat.h"
 
 void
-fit_params_init(struct fit_params *p)
+fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
 {
-	*p = (struct fit_params){ .embed = { .kind = "lsa" }, .knn = KNN_PARAMS_INIT, .seed = 42 };
+	*p = (struct fit_params){ .embed = { .kind = "lsa" }, .kind = kind, .seed = 42 };
+	if (kind->params_bytes > sizeof p->scorer)
+		BUG("%s: hyperparameters of %zu bytes", kind->name, kind->params_bytes);
+	kind->params_init(p->scorer);
 	p->embed.seed = p->seed;
 }
 
@@ -21,36 +25,45 @@ static const struct { const char *name; size_t offset; long long lo, hi; } embed
 	{ "max_features", offsetof(struct embed_params, max_features), 100, 10000000 },
 	{ "max_bytes", offsetof(struct embed_params, max_bytes), 64, 1 << 24 },
 };
-static const char *const all_names[] = { "n_neighbors", "k", "weights", "metric",
-	"distance_metric", "temperature", "prior_weight", "dim", "min_df", "max_features",
-	"max_bytes" };
+#define EMBED_HPARAMS "dim, min_df, max_features, max_bytes"
+
+/* The name in a comma-separated list that is nearest to a wrong one, within three edits. */
+static void
+nearest_name(const char *list, const char *name, char *best, size_t cap, size_t *least)
+{
+	while (*list != '\0') {
+		size_t n = strcspn(list, ","), d;
+		char word[64];
+
+		(void)snprintf(word, sizeof word, "%.*s", (int)n, list);
+		d = str_distance(name, word);
+		if (d < *least) {
+			*least = d;
+			(void)snprintf(best, cap, "%s", word);
+		}
+		list += n + strspn(list + n, ", ");
+	}
+}
 
 static int
-unknown_name(const char *name, struct err *e)
+unknown_name(const struct scorer_kind *kind, const char *name, struct err *e)
 {
-	const char *best = NULL;
+	char best[64] = "";
 	size_t least = 4;
 
-	for (size_t i = 0; i < sizeof all_names / sizeof all_names[0]; i++) {
-		size_t d = str_distance(name, all_names[i]);
-
-		if (d < least) {
-			least = d;
-			best = all_names[i];
-		}
-	}
-	if (best != NULL)
+	nearest_name(kind->hparams, name, best, sizeof best, &least);
+	nearest_name(EMBED_HPARAMS, name, best, sizeof best, &least);
+	if (best[0] != '\0')
 		return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': did you mean '%s'?",
 		    name, best);
-	return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': knn has n_neighbors, weights, "
-	    "metric, temperature, prior_weight; the embedder dim, min_df, max_features, max_bytes",
-	    name);
+	return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': %s has %s; the embedder "
+	    EMBED_HPARAMS, name, kind->name, kind->hparams);
 }
 
 int
 fit_params_set(struct fit_params *p, const char *name, const char *value, struct err *e)
 {
-	int r = knn_params_set(&p->knn, name, value, e);
+	int r = p->kind->params_set(p->scorer, name, value, e);
 	long long v;
 
 	if (r <= 0)
@@ -62,27 +75,36 @@ fit_params_set(struct fit_params *p, const char *name, const char *value, struct
 			*(size_t *)(void *)((char *)&p->embed + embed_names[i].offset) = (size_t)v;
 			return 0;
 		}
-	return unknown_name(name, e);
+	return unknown_name(p->kind, name, e);
 }
 
 void
 fit_params_write(const struct fit_params *p, const struct router *r, struct jsonw *w)
 {
 	jsonw_kstr(w, "objective", p->best ? "best" : "score");
-	knn_params_write(&r->knn->params, w);
+	p->kind->params_write(p->kind->params(r->scorer), w);
 }
 
 uint64_t
 fit_memory(const struct fit_params *p, const struct dataset *ds)
 {
-	uint64_t d = p->embed.dim != 0 ? p->embed.dim : 384, text = 0, matrices;
+	bool lsa = strcmp(p->embed.kind, "lsa") == 0;
+	uint64_t d = p->embed.dim != 0 ? p->embed.dim : lsa ? 256 : 384, text = 0, read = 0, matrices;
+	uint64_t features = p->embed.max_features != 0 ? p->embed.max_features : EMBED_MAX_FEATURES;
+	size_t most = p->embed.max_bytes != 0 ? p->embed.max_bytes : EMBED_MAX_BYTES;
 
-	for (size_t i = 0; i < ds->n; i++)
+	for (size_t i = 0; i < ds->n; i++) {
 		text += ds->query[i].n;
-	matrices = (uint64_t)ds->n * (d * 6 + (uint64_t)ds->m * 20);
-	/* Factorising holds the sparse counts (about 8 bytes for each byte of text) and tall matrices. */
-	if (strcmp(p->embed.kind, "lsa") == 0)
-		matrices += 10 * text + (uint64_t)100 * 1024 * 1024;
+		read += ds->query[i].n < most ? ds->query[i].n : most;
+	}
+	matrices = (uint64_t)ds->n * (d * 4 + (uint64_t)ds->m * 12) +
+	    p->kind->memory(p->scorer, ds->n, d, ds->m);
+	/*
+	 * lsa, measured: about 36 bytes for each byte of text that is read (terms
+	 * and counts), and three tall matrices on one side, one on the other.
+	 */
+	if (lsa)
+		matrices += 36 * read + (uint64_t)(d + 24) * (12 * (uint64_t)ds->n + 4 * features);
 	return matrices + text;
 }
 
@@ -123,21 +145,42 @@ best_labels(const struct dataset *ds, const struct baseline *b, struct err *e)
 	return copy;
 }
 
-static struct knn *
-fit_knn(const struct fit_params *p, const struct dataset *ds, const struct baseline *b,
-	const float *x, size_t d, struct err *e)
+static void *
+fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct baseline *b,
+	const float *x, size_t d, struct pool *pool, struct err *e)
 {
-	struct dataset *labels;
-	struct knn *knn;
+	struct dataset *labels = p->best ? best_labels(ds, b, e) : NULL;
+	const struct scorer_data data = { .n = ds->n, .d = d, .m = ds->m, .x = x,
+		.score = labels != NULL ? labels->score : ds->score, .cost = ds->cost,
+		.best = p->best, .seed = p->seed, .pool = pool,
+		.cancel = p->cancel };
+	void *model;
 
-	if (!p->best)
-		return knn_fit(&p->knn, ds, x, d, e);
-	labels = best_labels(ds, b, e);
-	if (labels == NULL)
+	if (p->best && labels == NULL)
 		return NULL;
-	knn = knn_fit(&p->knn, labels, x, d, e);
+	model = p->kind->fit(p->scorer, &data, e);
 	dataset_free(labels);
-	return knn;
+	return model;
+}
+
+/* Mean of each column's known cells; none for a column without any. NULL when memory lacks. */
+static float *
+column_means(const float *cells, size_t n, size_t m, float none, struct err *e)
+{
+	float *mean = mem_aligned(m, sizeof *mean, e);
+
+	for (size_t j = 0; mean != NULL && j < m; j++) {
+		double sum = 0;
+		size_t known = 0;
+
+		for (size_t i = 0; i < n; i++)
+			if (!isnan(cells[i * m + j])) {
+				sum += (double)cells[i * m + j];
+				known++;
+			}
+		mean[j] = known > 0 ? (float)(sum / (double)known) : none;
+	}
+	return mean;
 }
 
 struct router *
@@ -161,8 +204,12 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	if (embed_batch(r->embed, ds->query, ds->n, x, pool, e) < 0)
 		goto fail;
 	baseline_compute(ds->score, ds->cost, ds->n, ds->m, &b);
-	r->knn = fit_knn(p, ds, &b, x, d, e);
-	if (r->knn == NULL)
+	r->kind = p->kind;
+	r->d = d;
+	r->scorer = fit_scorer(p, ds, &b, x, d, pool, e);
+	r->score_mean = column_means(ds->score, ds->n, ds->m, 0.5f, e);
+	r->cost_mean = column_means(ds->cost, ds->n, ds->m, -1, e);
+	if (r->scorer == NULL || r->score_mean == NULL || r->cost_mean == NULL)
 		goto fail;
 	r->best_single = b.best;
 	r->cheapest = b.cheapest;
@@ -290,7 +337,7 @@ loo_block(void *arg, size_t part, unsigned worker)
 	struct loo *l = arg;
 	struct router_scratch *s = l->scratch[worker];
 	const struct policy policy = POLICY_INIT;
-	const struct knn *knn = l->r->knn;
+	const struct knn *knn = router_knn(l->r);
 	struct policy_choice c;
 
 	for (size_t i = part * LOO_BLOCK; i < (part + 1) * LOO_BLOCK && i < l->ds->n; i++) {
@@ -301,8 +348,8 @@ loo_block(void *arg, size_t part, unsigned worker)
 			continue;
 		for (size_t j = 0; j < knn->d; j++)
 			s->vector[j] = dot_from_half(knn->rows[i * knn->d + j]);
-		knn_score(knn, s->vector, i, s->knn, s->score, s->cost);
-		policy_choose(&policy, knn->m, s->score, s->cost, knn->score_mean, &c);
+		knn_score(knn, s->vector, i, s->scorer, s->score, s->cost);
+		policy_choose(&policy, knn->m, s->score, s->cost, l->r->score_mean, &c);
 		l->choice[i] = c.model;
 		/* Best single without this row, too. */
 		for (size_t j = 0; j < knn->m; j++) {
@@ -364,6 +411,11 @@ fit_loo(const struct router *r, const struct dataset *ds, uint64_t seed, struct 
 
 	if (block == NULL || taken == NULL || sum == NULL || scratch == NULL)
 		goto out;
+	*out = (struct eval_result){ 0 };
+	if (router_knn(r) == NULL) {
+		status = 0;
+		goto out;
+	}
 	l.best = block + ds->n;
 	l.known = block + 2 * ds->n;
 	for (unsigned i = 0; i < workers; i++)

@@ -22,11 +22,14 @@
 
 struct fit_params {
 	struct embed_params embed;
-	struct knn_params knn;
+	const struct scorer_kind *kind;
+	/* Hyperparameters of the kind, as its params_init leaves them. */
+	_Alignas(16) unsigned char scorer[SCORER_MAX_PARAMS];
 	bool best;		/* objective best: neighbours vote for their best model */
 	uint64_t seed;
+	struct cancel *cancel;	/* may be NULL */
 };
-void fit_params_init(struct fit_params *);
+void fit_params_init(struct fit_params *, const struct scorer_kind *);
 /*
  * Set a hyperparameter of the embedder (dim, min_df, max_features, max_bytes)
  * or of the router (model/knn.h). ERR_USAGE for an unknown name or bad value.
@@ -52,7 +55,8 @@ int fit_cv(const struct fit_params *, const struct dataset *, size_t folds, stru
 #define FIT_LOO_PAIRS ((size_t)40000000)
 #define FIT_LOO_MIN 1000
 /*
- * Leave-one-out on the fitted router: each query scored without its own row.
+ * Leave-one-out on a fitted knn router (nothing is compared for other kinds):
+ * each query scored without its own row.
  * The embedder has seen the text but never the scores, so it is a little
  * kinder than fit_cv, and much cheaper.
  */

@@ -30,6 +30,7 @@ knn_params_set(struct knn_params *p, const char *name, const char *value, struct
 		if (str_int(name, value, 1, KNN_MAX_NEIGHBORS, &k, e) < 0)
 			return -1;
 		p->n_neighbors = (size_t)k;
+		p->given = true;
 		return 0;
 	}
 	if (strcmp(name, "weights") == 0) {
@@ -112,6 +113,16 @@ knn_params_read(struct knn_params *p, struct slice json, struct err *e)
 	return 0;
 }
 
+size_t
+knn_neighbors(const struct knn_params *p, size_t n)
+{
+	size_t k = p->n_neighbors;
+
+	if (!p->given && k > n / 7)
+		k = n / 7 < KNN_FEW_NEIGHBORS ? KNN_FEW_NEIGHBORS : n / 7;
+	return k < n ? k : n;
+}
+
 void
 knn_free(struct knn *knn)
 {
@@ -151,8 +162,8 @@ prepare(struct knn *knn, struct err *e)
 	float *x = mem_calloc(knn->d, sizeof *x, e);
 
 	knn->kernel = dot_best();
-	if (knn->params.n_neighbors > knn->n)
-		knn->params.n_neighbors = knn->n;
+	knn->params.n_neighbors = knn_neighbors(&knn->params, knn->n);
+	knn->params.given = true;
 	knn->stride = (knn->d + 63) & ~(size_t)63;
 	knn->half_norm = mem_calloc(knn->n, sizeof *knn->half_norm, e);
 	knn->code = mem_aligned(knn->n, knn->stride, e);
@@ -194,12 +205,11 @@ copy_cells(const float *from, size_t n, size_t m, float none, float *to, float *
 	return known;
 }
 
-struct knn *
-knn_fit(const struct knn_params *params, const struct dataset *ds, const float *vectors, size_t d,
-	struct err *e)
+static struct knn *
+fit(const struct knn_params *params, const struct scorer_data *ds, struct err *e)
 {
 	struct knn *knn = mem_calloc(1, sizeof *knn, e);
-	size_t n = ds->n, m = ds->m, cells;
+	size_t n = ds->n, m = ds->m, d = ds->d, cells;
 	uint16_t *rows;
 	float *score, *cost, *score_mean, *cost_mean;
 
@@ -222,9 +232,9 @@ knn_fit(const struct knn_params *params, const struct dataset *ds, const float *
 	    cost_mean == NULL)
 		goto fail;
 	for (size_t i = 0; i < cells; i++)
-		rows[i] = dot_to_half(vectors[i]);
+		rows[i] = dot_to_half(ds->x[i]);
 	copy_cells(ds->score, n, m, 0.5f, score, score_mean);
-	if (copy_cells(ds->cost, n, m, -1, cost, cost_mean) == 0)
+	if (ds->cost == NULL || copy_cells(ds->cost, n, m, -1, cost, cost_mean) == 0)
 		knn->cost = NULL;
 	if (prepare(knn, e) < 0)
 		goto fail;
@@ -234,21 +244,61 @@ fail:
 	return NULL;
 }
 
-int
-knn_save(const struct knn *knn, struct tensorfile_writer *w, struct err *e)
+struct knn *
+knn_fit(const struct knn_params *params, const struct dataset *ds, const float *vectors, size_t d,
+	struct err *e)
 {
-	const uint64_t rows[] = { knn->n, knn->d }, cells[] = { knn->n, knn->m };
-	const uint64_t models[] = { knn->m };
+	const struct scorer_data data = { .n = ds->n, .d = d, .m = ds->m, .x = vectors,
+		.score = ds->score, .cost = ds->cost };
 
-	if (tensorfile_writer_add(w, "knn.rows", DTYPE_F16, 2, rows, knn->rows, e) < 0 ||
-	    tensorfile_writer_add(w, "knn.scores", DTYPE_F32, 2, cells, knn->score, e) < 0 ||
-	    tensorfile_writer_add(w, "knn.score_mean", DTYPE_F32, 1, models, knn->score_mean, e) < 0)
+	return fit(params, &data, e);
+}
+
+/* Where the tensors of one knn lie in a file. */
+struct place {
+	struct tensorfile_writer *to;
+	const struct tensorfile *from;
+	const char *prefix;
+};
+
+static int
+put(const struct place *p, const char *name, enum dtype type, size_t rows, size_t cols,
+	const void *x, struct err *e)
+{
+	const uint64_t shape[] = { rows, cols };
+	char full[SCORER_NAME];
+
+	return tensorfile_writer_add(p->to, scorer_tensor(full, p->prefix, name), type,
+	    cols == 0 ? 1 : 2, shape, x, e);
+}
+
+/* The tensor of that shape (cols 0: of one dimension; rows 0: any number). */
+static const struct tensor *
+need(const struct place *p, const char *name, enum dtype type, size_t rows, size_t cols,
+	struct err *e)
+{
+	const uint64_t shape[] = { rows, cols };
+	char full[SCORER_NAME];
+
+	return tensorfile_need(p->from, scorer_tensor(full, p->prefix, name), type,
+	    cols == 0 ? 1 : 2, shape, e);
+}
+
+int
+knn_save(const struct knn *knn, const char *prefix, struct tensorfile_writer *w, struct err *e)
+{
+	const struct place p = { .to = w, .prefix = prefix };
+	size_t n = knn->n, m = knn->m;
+
+	if (put(&p, "knn.rows", DTYPE_F16, n, knn->d, knn->rows, e) < 0 ||
+	    put(&p, "knn.scores", DTYPE_F32, n, m, knn->score, e) < 0 ||
+	    put(&p, "knn.score_mean", DTYPE_F32, m, 0, knn->score_mean, e) < 0)
 		return -1;
 	if (knn->cost == NULL)
 		return 0;
-	if (tensorfile_writer_add(w, "knn.costs", DTYPE_F32, 2, cells, knn->cost, e) < 0)
+	if (put(&p, "knn.costs", DTYPE_F32, n, m, knn->cost, e) < 0)
 		return -1;
-	return tensorfile_writer_add(w, "knn.cost_mean", DTYPE_F32, 1, models, knn->cost_mean, e);
+	return put(&p, "knn.cost_mean", DTYPE_F32, m, 0, knn->cost_mean, e);
 }
 
 static int
@@ -271,24 +321,30 @@ check_rows(const uint16_t *x, size_t n, struct err *e)
 	return 0;
 }
 
+/* A file without costs: every model's is unknown. */
 static int
-load_costs(struct knn *knn, const struct tensorfile *f, struct err *e)
+no_costs(struct knn *knn, struct err *e)
 {
-	const uint64_t cells[] = { knn->n, knn->m }, models[] = { knn->m };
+	float *none = knn->owned[0] = mem_aligned(knn->m, sizeof *none, e);
+
+	for (size_t j = 0; none != NULL && j < knn->m; j++)
+		none[j] = -1;
+	knn->cost_mean = none;
+	return none == NULL ? -1 : 0;
+}
+
+static int
+load_costs(struct knn *knn, const struct place *p, struct err *e)
+{
 	const struct tensor *t;
+	char full[SCORER_NAME];
 
-	if (tensorfile_find(f, "knn.costs") == NULL) {
-		float *none = knn->owned[0] = mem_aligned(knn->m, sizeof *none, e);
-
-		for (size_t j = 0; none != NULL && j < knn->m; j++)
-			none[j] = -1;
-		knn->cost_mean = none;
-		return none == NULL ? -1 : 0;
-	}
-	if ((t = tensorfile_need(f, "knn.costs", DTYPE_F32, 2, cells, e)) == NULL)
+	if (tensorfile_find(p->from, scorer_tensor(full, p->prefix, "knn.costs")) == NULL)
+		return no_costs(knn, e);
+	if ((t = need(p, "knn.costs", DTYPE_F32, knn->n, knn->m, e)) == NULL)
 		return -1;
 	knn->cost = t->data;
-	if ((t = tensorfile_need(f, "knn.cost_mean", DTYPE_F32, 1, models, e)) == NULL)
+	if ((t = need(p, "knn.cost_mean", DTYPE_F32, knn->m, 0, e)) == NULL)
 		return -1;
 	knn->cost_mean = t->data;
 	if (check_range("knn.costs", knn->cost, knn->n * knn->m, 0, 1e6f, true, e) < 0)
@@ -297,11 +353,10 @@ load_costs(struct knn *knn, const struct tensorfile *f, struct err *e)
 }
 
 static int
-load_tensors(struct knn *knn, const struct tensorfile *f, struct err *e)
+load_tensors(struct knn *knn, const struct tensorfile *f, const char *prefix, struct err *e)
 {
-	const uint64_t any[] = { 0, knn->d }, models[] = { knn->m };
-	uint64_t cells[] = { 0, knn->m };
-	const struct tensor *t = tensorfile_need(f, "knn.rows", DTYPE_F16, 2, any, e);
+	const struct place p = { .from = f, .prefix = prefix };
+	const struct tensor *t = need(&p, "knn.rows", DTYPE_F16, 0, knn->d, e);
 
 	if (t == NULL)
 		return -1;
@@ -310,22 +365,22 @@ load_tensors(struct knn *knn, const struct tensorfile *f, struct err *e)
 		    (unsigned long long)t->shape[0]);
 	knn->n = (size_t)t->shape[0];
 	knn->rows = t->data;
-	cells[0] = knn->n;
-	if ((t = tensorfile_need(f, "knn.scores", DTYPE_F32, 2, cells, e)) == NULL)
+	if ((t = need(&p, "knn.scores", DTYPE_F32, knn->n, knn->m, e)) == NULL)
 		return -1;
 	knn->score = t->data;
-	if ((t = tensorfile_need(f, "knn.score_mean", DTYPE_F32, 1, models, e)) == NULL)
+	if ((t = need(&p, "knn.score_mean", DTYPE_F32, knn->m, 0, e)) == NULL)
 		return -1;
 	knn->score_mean = t->data;
 	if (check_rows(knn->rows, knn->n * knn->d, e) < 0 ||
 	    check_range("knn.scores", knn->score, knn->n * knn->m, 0, 1, true, e) < 0 ||
 	    check_range("knn.score_mean", knn->score_mean, knn->m, 0, 1, false, e) < 0)
 		return -1;
-	return load_costs(knn, f, e);
+	return load_costs(knn, &p, e);
 }
 
 struct knn *
-knn_load(const struct tensorfile *f, size_t m, size_t d, struct slice hparams, struct err *e)
+knn_load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct slice hparams,
+	struct err *e)
 {
 	struct knn *knn = mem_calloc(1, sizeof *knn, e);
 
@@ -338,7 +393,7 @@ knn_load(const struct tensorfile *f, size_t m, size_t d, struct slice hparams, s
 		err_set(e, ERR_INPUT, "%zu models, %zu dimensions", m, d);
 		goto fail;
 	}
-	if (knn_params_read(&knn->params, hparams, e) < 0 || load_tensors(knn, f, e) < 0 ||
+	if (knn_params_read(&knn->params, hparams, e) < 0 || load_tensors(knn, f, prefix, e) < 0 ||
 	    prepare(knn, e) < 0)
 		goto fail;
 	return knn;
@@ -359,13 +414,12 @@ knn_scratch_new(const struct knn *knn, struct err *e)
 	s->work = mem_aligned(knn->n, sizeof *s->work, e);
 	s->candidate = mem_aligned(knn->n, sizeof *s->candidate, e);
 	s->code = mem_aligned(knn->stride, 1, e);
-	s->product = mem_aligned(knn->n, sizeof *s->product, e);
 	s->near = mem_aligned(knn->params.n_neighbors, sizeof *s->near, e);
 	s->index = mem_aligned(knn->params.n_neighbors, sizeof *s->index, e);
 	s->weight = mem_aligned(knn->params.n_neighbors, sizeof *s->weight, e);
 	s->sum = mem_aligned(knn->m, 4 * sizeof *s->sum, e);
 	if (s->sim == NULL || s->exact == NULL || s->work == NULL || s->candidate == NULL ||
-	    s->code == NULL || s->product == NULL || s->near == NULL || s->index == NULL ||
+	    s->code == NULL || s->near == NULL || s->index == NULL ||
 	    s->weight == NULL || s->sum == NULL) {
 		knn_scratch_free(s);
 		return NULL;
@@ -383,7 +437,6 @@ knn_scratch_free(struct knn_scratch *s)
 	free(s->work);
 	free(s->candidate);
 	free(s->code);
-	free(s->product);
 	free(s->near);
 	free(s->index);
 	free(s->weight);
@@ -400,13 +453,13 @@ knn_scratch_free(struct knn_scratch *s)
 static float
 screen(const struct knn *knn, const float *q, struct knn_scratch *s)
 {
+	const struct dot_codes codes = { knn->n, knn->stride, knn->code, knn->code_sum,
+		knn->code_scale };
 	float scale = dot_encode(q, knn->d, (int8_t *)s->code), worst = knn->max_scale;
 
 	for (size_t j = 0; j < knn->d; j++)
 		s->code[j] = (uint8_t)((int8_t)s->code[j] + 128);
-	dot_code(knn->kernel, knn->code, knn->code_sum, knn->n, knn->stride, s->code, s->product);
-	for (size_t i = 0; i < knn->n; i++)
-		s->sim[i] = scale * knn->code_scale[i] * (float)s->product[i];
+	dot_code(knn->kernel, &codes, s->code, scale, s->sim);
 	if (knn->params.metric == KNN_EUCLIDEAN)
 		for (size_t i = 0; i < knn->n; i++)
 			s->sim[i] -= knn->half_norm[i];
@@ -535,3 +588,105 @@ knn_score(const struct knn *knn, const float *q, size_t skip, struct knn_scratch
 			score[j] = knn->score_mean[j];
 	predict_cost(knn, s, cost);
 }
+
+/* ---- the kind's table ---- */
+
+static void
+kind_params_init(void *params)
+{
+	*(struct knn_params *)params = (struct knn_params)KNN_PARAMS_INIT;
+}
+
+static int
+kind_params_set(void *params, const char *name, const char *value, struct err *e)
+{
+	return knn_params_set(params, name, value, e);
+}
+
+static void
+kind_params_write(const void *params, struct jsonw *w)
+{
+	knn_params_write(params, w);
+}
+
+static int
+kind_params_read(void *params, struct slice json, struct err *e)
+{
+	return knn_params_read(params, json, e);
+}
+
+static uint64_t
+kind_memory(const void *params, size_t n, size_t d, size_t m)
+{
+	(void)params;
+	return (uint64_t)n * (3 * (uint64_t)d + 8 * (uint64_t)m + 32);
+}
+
+static void *
+kind_fit(const void *params, const struct scorer_data *data, struct err *e)
+{
+	return fit(params, data, e);
+}
+
+static void
+kind_free(void *model)
+{
+	knn_free(model);
+}
+
+static const void *
+kind_params(const void *model)
+{
+	return &((const struct knn *)model)->params;
+}
+
+static int
+kind_save(const void *model, const char *prefix, struct tensorfile_writer *w, struct err *e)
+{
+	return knn_save(model, prefix, w, e);
+}
+
+static void *
+kind_load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct slice hparams,
+	struct err *e)
+{
+	return knn_load(f, prefix, m, d, hparams, e);
+}
+
+static void *
+kind_scratch_new(const void *model, struct err *e)
+{
+	return knn_scratch_new(model, e);
+}
+
+static void
+kind_scratch_free(void *scratch)
+{
+	knn_scratch_free(scratch);
+}
+
+static void
+kind_score(const void *model, const float *q, size_t skip, void *scratch, float *score, float *cost)
+{
+	knn_score(model, q, skip, scratch, score, cost);
+}
+
+const struct scorer_kind knn_kind = {
+	.name = "knn",
+	.hparams = "n_neighbors, weights, metric, temperature, prior_weight",
+	.params_bytes = sizeof(struct knn_params),
+	.params_init = kind_params_init,
+	.params_set = kind_params_set,
+	.params_write = kind_params_write,
+	.params_read = kind_params_read,
+	.memory = kind_memory,
+	.fit = kind_fit,
+	.free = kind_free,
+	.params = kind_params,
+	.save = kind_save,
+	.load = kind_load,
+	.scratch_new = kind_scratch_new,
+	.scratch_free = kind_scratch_free,
+	.score = kind_score,
+	.can_skip = true,
+};

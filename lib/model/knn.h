@@ -23,13 +23,14 @@
 #include "fmt/jsonw.h"
 #include "fmt/safetensors.h"
 #include "math/dot.h"
+#include "model/scorer.h"
 
 enum knn_weights { KNN_UNIFORM, KNN_DISTANCE, KNN_SOFTMAX };
 enum knn_metric { KNN_COSINE, KNN_EUCLIDEAN };
 
 #define KNN_MAX_NEIGHBORS 100000
 #define KNN_MAX_DIM 65536
-/* Below this many neighbours the mean is so noisy that choosing by it loses to the best single model. */
+/* With fewer neighbours the mean is so noisy that choosing by it loses to the best single model. */
 #define KNN_FEW_NEIGHBORS 15
 
 /* Hyperparameters; names and ranges are those of llmr-train(1). */
@@ -39,8 +40,15 @@ struct knn_params {
 	enum knn_metric metric;
 	double temperature;		/* of softmax, in units of cosine; > 0 */
 	double prior_weight;		/* neighbours' weight that a model's overall mean counts for; >= 0 */
+	bool given;			/* n_neighbors was set; else it shrinks with few rows (knn_neighbors) */
 };
-#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0 }
+#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, false }
+
+/*
+ * Neighbours used on n rows: n_neighbors when given, else 200 or a seventh of
+ * the rows, whichever is less, and no fewer than KNN_FEW_NEIGHBORS; never more than n.
+ */
+size_t knn_neighbors(const struct knn_params *, size_t n);
 
 /*
  * Set one by name: n_neighbors (k), weights, metric (distance_metric),
@@ -71,21 +79,26 @@ struct knn {
 	void *owned[5];			/* blocks to free; a loaded knn borrows from its file */
 };
 
+/* The kind's table of functions (model/scorer); what follows is what it is made of. */
+extern const struct scorer_kind knn_kind;
+
 /* vectors [ds->n x d] row-major, finite. */
 struct knn *knn_fit(const struct knn_params *, const struct dataset *ds, const float *vectors,
 	size_t d, struct err *e);
 void knn_free(struct knn *);		/* NULL is fine */
 
-/* Tensors "knn.*" into an artifact (borrowed until it is saved), and back (borrowed from the file, checked). */
-int knn_save(const struct knn *, struct tensorfile_writer *, struct err *e);
-struct knn *knn_load(const struct tensorfile *, size_t m, size_t d, struct slice hparams,
-	struct err *e);
+/*
+ * Tensors PREFIX "knn.*" into an artifact (borrowed until it is saved), and
+ * back (borrowed from the file, checked).
+ */
+int knn_save(const struct knn *, const char *prefix, struct tensorfile_writer *, struct err *e);
+struct knn *knn_load(const struct tensorfile *, const char *prefix, size_t m, size_t d,
+	struct slice hparams, struct err *e);
 
 struct knn_scratch {
 	float *sim, *exact, *work;	/* [n] similarity to each row, roughly; of candidates; scratch */
 	uint32_t *candidate;		/* [n] rows compared exactly */
 	uint8_t *code;			/* [stride] of the query */
-	int32_t *product;		/* [n] */
 	uint32_t *index;		/* [k] the neighbours, ascending row numbers */
 	float *near;			/* [k] their exact similarities */
 	double *weight;			/* [k] */

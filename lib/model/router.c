@@ -11,11 +11,35 @@ router_free(struct router *r)
 {
 	if (r == NULL)
 		return;
-	knn_free(r->knn);
+	if (r->scorer != NULL)
+		r->kind->free(r->scorer);
+	free(r->score_mean);
+	free(r->cost_mean);
 	embed_free(r->embed);
 	map_finish(&r->models);
 	tensorfile_free(r->file);
 	free(r);
+}
+
+const struct knn *
+router_knn(const struct router *r)
+{
+	return r->kind == &knn_kind ? r->scorer : NULL;
+}
+
+const struct knn_scratch *
+router_knn_scratch(const struct router *r, const struct router_scratch *s)
+{
+	return r->kind == &knn_kind ? s->scorer : NULL;
+}
+
+bool
+router_knows_cost(const struct router *r)
+{
+	for (size_t j = 0; j < r->models.len; j++)
+		if (r->cost_mean[j] >= 0)
+			return true;
+	return false;
 }
 
 struct router_scratch *
@@ -26,11 +50,12 @@ router_scratch_new(const struct router *r, struct err *e)
 	if (s == NULL)
 		return NULL;
 	s->embed = embed_scratch_new(r->embed, e);
-	s->knn = s->embed == NULL ? NULL : knn_scratch_new(r->knn, e);
-	s->vector = mem_aligned(r->knn->d, sizeof *s->vector, e);
-	s->score = mem_aligned(r->knn->m, sizeof *s->score, e);
-	s->cost = mem_aligned(r->knn->m, sizeof *s->cost, e);
-	if (s->knn == NULL || s->vector == NULL || s->score == NULL || s->cost == NULL) {
+	s->kind = r->kind;
+	s->scorer = s->embed == NULL ? NULL : r->kind->scratch_new(r->scorer, e);
+	s->vector = mem_aligned(r->d, sizeof *s->vector, e);
+	s->score = mem_aligned(r->models.len, sizeof *s->score, e);
+	s->cost = mem_aligned(r->models.len, sizeof *s->cost, e);
+	if (s->scorer == NULL || s->vector == NULL || s->score == NULL || s->cost == NULL) {
 		router_scratch_free(s);
 		return NULL;
 	}
@@ -44,7 +69,8 @@ router_scratch_free(struct router_scratch *s)
 		return;
 	if (s->embed != NULL)
 		embed_scratch_free(s->embed);
-	knn_scratch_free(s->knn);
+	if (s->scorer != NULL)
+		s->kind->scratch_free(s->scorer);
 	free(s->vector);
 	free(s->score);
 	free(s->cost);
@@ -66,9 +92,9 @@ router_route(const struct router *r, const struct policy *p, struct slice text,
 
 	embed_text(r->embed, text, s->embed, s->vector);
 	t1 = clock_mono_ns();
-	knn_score(r->knn, s->vector, KNN_NO_ROW, s->knn, s->score, s->cost);
+	r->kind->score(r->scorer, s->vector, SCORER_NO_ROW, s->scorer, s->score, s->cost);
 	t2 = clock_mono_ns();
-	policy_choose(p, r->knn->m, s->score, s->cost, r->knn->score_mean, out);
+	policy_choose(p, r->models.len, s->score, s->cost, r->score_mean, out);
 	t3 = clock_mono_ns();
 	et = embed_scratch_times(s->embed);
 	s->times = (struct router_times){ et.tokenize_us, us(t0, t1) - et.tokenize_us, us(t1, t2),
@@ -94,7 +120,7 @@ run_batch(void *arg, size_t part, unsigned worker)
 {
 	struct batch *b = arg;
 	struct router_scratch *s = b->scratch[worker];
-	size_t m = b->r->knn->m, end = (part + 1) * BATCH < b->n ? (part + 1) * BATCH : b->n;
+	size_t m = b->r->models.len, end = (part + 1) * BATCH < b->n ? (part + 1) * BATCH : b->n;
 	struct policy_choice c;
 
 	for (size_t i = part * BATCH; i < end; i++) {

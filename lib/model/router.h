@@ -1,7 +1,7 @@
 /*
  * router - an embedder, a scorer and a policy put together: text in, model out.
  *
- * Depends on: embed, model/knn, model/policy.  Threads: a router is immutable
+ * Depends on: embed, model/scorer, model/policy.  Threads: a router is immutable
  * and shared; each thread brings a scratch, so that a decision allocates
  * nothing.
  */
@@ -22,8 +22,12 @@
 struct router {
 	struct tensorfile *file;	/* what everything below borrows from; NULL when just fitted */
 	struct embedder *embed;
-	struct knn *knn;
+	const struct scorer_kind *kind;
+	void *scorer;			/* a fitted model of that kind */
+	size_t d;			/* dimensions of a vector */
 	struct map models;		/* names by index, ascending */
+	float *score_mean;		/* [m] mean observed score in training, 0.5 when a model has none */
+	float *cost_mean;		/* [m] mean known cost in training, USD; -1 = unknown */
 	size_t best_single;		/* chosen on the training rows */
 	size_t cheapest;		/* POLICY_NONE when no cost was known */
 	uint64_t seed;			/* of the training run */
@@ -43,13 +47,20 @@ struct router_times {
 
 struct router_scratch {
 	struct embed_scratch *embed;
-	struct knn_scratch *knn;
+	const struct scorer_kind *kind;
+	void *scorer;			/* scratch of the kind */
 	float *vector;			/* [d] of the last text */
 	float *score, *cost;		/* [m] predictions for it; cost USD, NaN = unknown */
 	struct router_times times;
 };
 struct router_scratch *router_scratch_new(const struct router *, struct err *e);
 void router_scratch_free(struct router_scratch *);
+
+/* The scorer when its kind is knn, else NULL; and its scratch, for its neighbours. */
+const struct knn *router_knn(const struct router *);
+const struct knn_scratch *router_knn_scratch(const struct router *, const struct router_scratch *);
+/* Does it know any cost? */
+bool router_knows_cost(const struct router *);
 
 /* Decide for one text (any bytes). Scores and costs are left in the scratch. */
 void router_route(const struct router *, const struct policy *, struct slice text,

@@ -77,7 +77,12 @@ struct scorer_kind {
 	void (*score)(const void *model, const float *q, size_t skip, void *scratch, float *score,
 		float *cost);
 	bool can_skip;
+	bool uses_blas;			/* fit calls math/mat: the caller has called mat_open before threads start */
 };
+
+/* PREFIX and a tensor's own name in out; returns out. Prefixes are ours and short. */
+#define SCORER_NAME 64
+const char *scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name);
 
 /* Every kind that train offers, ending with NULL; by name, NULL when there is none. */
 extern const struct scorer_kind *const scorer_kinds[];

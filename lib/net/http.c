@@ -296,7 +296,10 @@ host_listed(struct slice host, const char *const *allowed, size_t n)
 	return false;
 }
 
-/* Host of "host[:port]" or "[v6][:port]"; n == 0 when it is neither. Strict, so that libcurl cannot read it differently. */
+/*
+ * Host of "host[:port]" or "[v6][:port]"; n == 0 when it is neither. Strict, so
+ * that libcurl cannot read it differently.
+ */
 static struct slice
 host_of(struct slice authority)
 {

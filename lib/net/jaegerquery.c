@@ -1,3 +1,4 @@
+#define _GNU_SOURCE	/* memmem */
 #include "net/jaegerquery.h"
 
 #include <inttypes.h>
@@ -37,8 +38,8 @@ empty_answer(struct jaegeranswer *a)
 {
 	spool_reset(&a->body);
 	spool_reset(&a->lines);
-	a->n = 0;
-	a->found = a->bad = a->bytes = 0;
+	a->n = a->n_tail = 0;
+	a->found = a->guess = a->bad = a->bytes = 0;
 	a->partial = false;
 	a->bad_why[0] = a->partial_why[0] = '\0';
 }
@@ -206,11 +207,52 @@ judge_body(const struct jaegerquery *q, const struct http_response *rs, struct e
 	return JAEGER_FAILED;
 }
 
+static uint64_t
+occurrences(const char *p, size_t n, const char *key, size_t k)
+{
+	uint64_t count = 0;
+	const char *end = p + n;
+
+	while ((p = memmem(p, (size_t)(end - p), key, k)) != NULL) {
+		count++;
+		p += k;
+	}
+	return count;
+}
+
+/*
+ * Each trace has this key once, and inside of strings its quotes would be
+ * escaped: a count that is nearly free and tells full answers before they are
+ * decoded. A wrong one costs time only.
+ */
+static void
+guess_traces(struct jaegeranswer *a, const char *p, size_t n)
+{
+	static const char key[] = "\"processes\":{";
+	const size_t k = sizeof key - 1;
+	char seam[2 * sizeof a->tail];
+	size_t more = n < k - 1 ? n : k - 1;
+
+	memcpy(seam, a->tail, a->n_tail);
+	memcpy(seam + a->n_tail, p, more);
+	a->guess += occurrences(seam, a->n_tail + more, key, k) + occurrences(p, n, key, k);
+	if (n >= k - 1) {
+		a->n_tail = k - 1;
+		memcpy(a->tail, p + n - a->n_tail, a->n_tail);
+	} else {
+		size_t all = a->n_tail + n, drop = all > k - 1 ? all - (k - 1) : 0;
+
+		memcpy(a->tail, seam + drop, all - drop);
+		a->n_tail = all - drop;
+	}
+}
+
 static int
 spool_body(void *ctx, const void *p, size_t n, struct err *e)
 {
 	struct jaegeranswer *a = ctx;
 
+	guess_traces(a, p, n);
 	return spool_write(&a->body, p, n, e);
 }
 
@@ -220,7 +262,7 @@ spool_restart(void *ctx, struct err *e)
 	struct jaegeranswer *a = ctx;
 
 	(void)e;
-	spool_reset(&a->body);
+	empty_answer(a);
 	return 0;
 }
 
@@ -228,6 +270,7 @@ spool_restart(void *ctx, struct err *e)
 struct reading {
 	struct jaegeranswer *a;
 	int64_t start_us, end_us;
+	bool times_only;		/* the answer is full and will be thrown away */
 };
 
 static struct jaegertrace *
@@ -264,15 +307,15 @@ take_batch(void *ctx, const struct span_batch *b, struct err *e)
 		if (us >= r->start_us && us <= r->end_us && (t->hit_us == INT64_MIN || us < t->hit_us))
 			t->hit_us = us;
 	}
+	a->n++;
+	if (r->times_only)
+		return 0;
 	buf_reset(&a->line);
 	if (otlpwrite_line(b->spans, b->n, &a->line, e) < 0)
 		return -1;
 	t->at = a->lines.len;
 	t->n_bytes = a->line.len;
-	if (spool_write(&a->lines, a->line.p, a->line.len, e) < 0)
-		return -1;
-	a->n++;
-	return 0;
+	return spool_write(&a->lines, a->line.p, a->line.len, e);
 }
 
 static int
@@ -342,7 +385,7 @@ jaegerquery_ask(const struct jaegerquery *q, int64_t start_us, int64_t end_us, u
 {
 	struct http_request rq = { .max_bytes = q->max_answer_bytes, .on_body = spool_body,
 		.on_restart = spool_restart, .ctx = a };
-	struct reading reading = { a, start_us, end_us };
+	struct reading reading = { .a = a, .start_us = start_us, .end_us = end_us };
 	struct http_response rs;
 	struct buf url = BUF_INIT;
 	enum jaegeroutcome out = JAEGER_FAILED;
@@ -360,9 +403,18 @@ jaegerquery_ask(const struct jaegerquery *q, int64_t start_us, int64_t end_us, u
 	}
 	a->bytes = rs.bytes;
 	*retry_after = rs.retry_after;
+	reading.times_only = a->guess >= limit && end_us - start_us > 1;
 	if ((out = judge_status(q, &rs, e)) == JAEGER_DONE &&
 	    (out = judge_body(q, &rs, e)) == JAEGER_DONE)
 		out = decode_answer(q, &reading, e);
+	if (out == JAEGER_DONE && reading.times_only && a->found < limit) {
+		/* The guess was wrong: once more, with lines. */
+		reading.times_only = false;
+		a->n = 0;
+		a->found = a->bad = 0;
+		a->partial = false;
+		out = decode_answer(q, &reading, e);
+	}
 	spool_reset(&a->body);
 out:
 	buf_finish(&url);

@@ -49,6 +49,9 @@ struct jaegeranswer {
 	struct jaegertrace *traces;
 	size_t n, cap;
 	uint64_t found;			/* traces in the answer, readable or not: compared with limit */
+	uint64_t guess;			/* the same by counting a key as the body comes in */
+	char tail[16];			/* last bytes of the body so far, for that */
+	size_t n_tail;
 	uint64_t bad;			/* traces left out: too large or malformed */
 	char bad_why[256];		/* of the first of them */
 	bool partial;			/* "errors" stood beside the data */
@@ -71,7 +74,11 @@ void jaegeranswer_finish(struct jaegeranswer *);
 int jaegerquery_url(const struct jaegerquery *, int64_t start_us, int64_t end_us, uint64_t limit,
 	struct buf *out, struct err *e);
 
-/* Ask once. *retry_after as in struct http_response. Anything but JAEGER_DONE sets err. */
+/*
+ * Ask once. *retry_after as in struct http_response. Anything but JAEGER_DONE
+ * sets err. An answer with `limit` traces or more to a window wider than one
+ * microsecond has times but no lines: nobody keeps it.
+ */
 enum jaegeroutcome jaegerquery_ask(const struct jaegerquery *, int64_t start_us, int64_t end_us,
 	uint64_t limit, struct jaegeranswer *, double *retry_after, struct err *e);
 

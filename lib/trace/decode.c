@@ -300,7 +300,7 @@ run_parallel(struct run *r, struct err *e)
 			oldest->state = JOB_FREE;
 			committed++;
 		} else if (!end && filled - committed < r->n_jobs &&
-		    filled - r->take < r->threads) {
+		    filled - r->take <= r->threads) {
 			int more;
 
 			j = &r->jobs[filled % r->n_jobs];
@@ -483,7 +483,7 @@ decode_stream(struct stream_in *in, const struct decode_opts *o, struct decode_s
 	r.threads = !r.parallel || o->threads == 0 ? 1 : o->threads;
 	if (r.threads > MAX_THREADS)
 		r.threads = MAX_THREADS;
-	r.n_jobs = r.threads == 1 ? 1 : (size_t)2 * r.threads + 1;
+	r.n_jobs = r.threads == 1 ? 1 : (size_t)3 * r.threads;
 	rc = start(&r, in, e);
 	if (rc == 0)
 		rc = r.threads == 1 ? run_serial(&r, e) : run_threads(&r, e);

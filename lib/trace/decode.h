@@ -37,7 +37,8 @@ struct span_want {
 	size_t n_keys;
 	/*
 	 * A span is delivered only if one of its attribute or event keys, or event
-	 * names, equals one of these markers (prefix when it ends in '*').
+	 * names, equals one of these markers (prefix when it ends in '*'), written
+	 * with escapes or without.
 	 */
 	const char *const *markers;
 	size_t n_markers;
@@ -89,8 +90,9 @@ struct decode_opts {
 	/*
 	 * A piece that cannot be read (bad line of JSON Lines, too large or
 	 * malformed trace, partial-success "errors" beside "data"): what->msg names
-	 * line or offset. Called in the calling thread in input order. Return 0 to
-	 * go on with the next piece. NULL: the first bad piece ends the run.
+	 * line or offset; its code is ERR_UNAVAILABLE for an error that a server
+	 * reports, else ERR_INPUT. Called in the calling thread in input order.
+	 * Return 0 to go on with the next piece. NULL: the first ends the run.
 	 */
 	int (*on_bad)(void *ctx, const struct err *what, struct err *e);
 	void *ctx;

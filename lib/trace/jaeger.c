@@ -93,6 +93,20 @@ bytes_value(struct gather *g, struct slice base64, struct attr *out, struct err 
 	return 0;
 }
 
+/* Letters, digits, + and /, padded: what can stand in JSON text unescaped. */
+static bool
+is_base64(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '+' || c == '/' || c == '='))
+			return false;
+	}
+	return true;
+}
+
 /* A value kept for after the type is known. */
 struct pending {
 	struct slice text;
@@ -114,7 +128,7 @@ finish_tag(struct gather *g, const struct pending *v, struct slice type, struct 
 {
 	switch (v->kind) {
 	case JREAD_STRING:
-		if (WALK_KEY(type, "binary"))
+		if (WALK_KEY(type, "binary") && is_base64(v->text))
 			return bytes_value(g, v->text, out, e);
 		typed(v->text, type, true, out);
 		break;
@@ -304,8 +318,11 @@ malformed(struct trace *t, const char *at, const char *why, struct err *e)
 	return walk_fail(&t->w, e);
 }
 
-/* A list of tags at a place; the reader of the walk is not moved. */
-static int
+/*
+ * A list of tags at a place; the reader of the walk is not moved. The index of
+ * the closing bracket, or -1.
+ */
+static ptrdiff_t
 read_tags(struct trace *t, struct place at, enum use use, struct synthetic *y, struct slice *event,
 	struct err *e)
 {
@@ -328,7 +345,9 @@ read_tags(struct trace *t, struct place at, enum use use, struct synthetic *y, s
 			return -1;
 		k = close + 1;
 	}
-	return blank_between(p, open) ? 0 : malformed(t, p, "a list of tags is malformed", e);
+	if (!blank_between(p, open))
+		return malformed(t, p, "a list of tags is malformed", e);
+	return (ptrdiff_t)k;
 }
 
 /* One log: {"timestamp":µs,"fields":[tags]} */
@@ -464,6 +483,104 @@ read_members(struct trace *t, struct raw_span *s, struct err *e)
 	return jread_well(&w->r) ? 0 : walk_fail(w, e);
 }
 
+/* Past a literal at *p; false (and *p as it was) when something else is there. */
+#define TAKE(p, end, literal) \
+	((size_t)((end) - *(p)) >= sizeof(literal) - 1 && \
+		memcmp(*(p), (literal), sizeof(literal) - 1) == 0 && (*(p) += sizeof(literal) - 1, true))
+
+/* The rest of a string without escapes, and its closing quote. */
+static bool
+take_plain(const char **p, const char *end, struct slice *out)
+{
+	const char *q = jscan_special(*p, end);
+
+	*out = (struct slice){ *p, (size_t)(q - *p) };
+	*p = q + 1;
+	return q < end && *q == '"';
+}
+
+static bool
+take_us(const char **p, const char *end, uint64_t *ns)
+{
+	const char *q = *p;
+	uint64_t v = 0;
+
+	while (q < end && *q >= '0' && *q <= '9' && q - *p < 17)
+		v = v * 10 + (uint64_t)(*q++ - '0');
+	if (q == *p || q - *p == 17 || (**p == '0' && q > *p + 1))
+		return false;
+	*ns = v * US;
+	*p = q;
+	return true;
+}
+
+/* Past the list whose opening bracket, at *p, is the one at *k of the index. */
+static bool
+take_list(const struct walk *w, const char **p, size_t *k, struct place *at)
+{
+	size_t close;
+
+	if (w->text + w->index[*k] != *p)
+		return false;
+	*at = (struct place){ *k, true };
+	close = walk_close(w, *k);
+	*p = w->text + w->index[close] + 1;
+	*k = close + 1;
+	return true;
+}
+
+/*
+ * The form that Jaeger writes: every member, in its order, without white space.
+ * 1: raw is filled and the tags are read; 0: another form; -1 err.
+ */
+static int
+fast_span(struct trace *t, struct raw_span *s, struct synthetic *y, struct err *e)
+{
+	struct walk *w = &t->w;
+	const char *p = w->r.p, *end = w->r.end;
+	struct place tags = { w->k + 1, true };
+	size_t k = w->k + 1;
+	ptrdiff_t close;
+
+	if (!TAKE(&p, end, "{\"traceID\":\"") || !take_plain(&p, end, &s->trace) ||
+	    !TAKE(&p, end, ",\"spanID\":\"") || !take_plain(&p, end, &s->span) ||
+	    !TAKE(&p, end, ",\"operationName\":\"") || !take_plain(&p, end, &s->name) ||
+	    !TAKE(&p, end, ",\"references\":") || !take_list(w, &p, &k, &s->references) ||
+	    !TAKE(&p, end, ",\"startTime\":") || !take_us(&p, end, &s->start_ns) ||
+	    !TAKE(&p, end, ",\"duration\":") || !take_us(&p, end, &s->duration_ns) ||
+	    !TAKE(&p, end, ",\"tags\":") || w->text + w->index[k] != p || *p != '[')
+		return 0;
+	tags.k = k;
+	if ((close = read_tags(t, tags, USE_SPAN, y, NULL, e)) < 0)
+		return -1;
+	k = (size_t)close + 1;
+	p = w->text + w->index[close] + 1;
+	if (!TAKE(&p, end, ",\"logs\":") || !take_list(w, &p, &k, &s->logs) ||
+	    !TAKE(&p, end, ",\"processID\":\"") || !take_plain(&p, end, &s->process) ||
+	    !TAKE(&p, end, ",\"warnings\":null}"))
+		return 0;
+	w->r.p = p;
+	w->k = k + 1;
+	return 1;
+}
+
+/* The members of a span and its tags, in any form. */
+static int
+read_parts(struct trace *t, struct raw_span *raw, struct synthetic *y, struct err *e)
+{
+	int r;
+
+	if ((r = fast_span(t, raw, y, e)) != 0)
+		return r < 0 ? -1 : 0;
+	*raw = (struct raw_span){ .name = SLICE_LIT("") };
+	*y = (struct synthetic){ .kind = 0 };
+	t->g->n_attrs = 0;
+	t->g->marked = false;
+	if (read_members(t, raw, e) < 0)
+		return -1;
+	return raw->tags.set && read_tags(t, raw->tags, USE_SPAN, y, NULL, e) < 0 ? -1 : 0;
+}
+
 static struct attrs
 process_of(const struct trace *t, struct slice id)
 {
@@ -485,7 +602,7 @@ read_span(struct trace *t, struct err *e)
 	size_t after_k;
 
 	gather_begin(g);
-	if (read_members(t, &raw, e) < 0)
+	if (read_parts(t, &raw, &y, e) < 0)
 		return -1;
 	after = r->p;
 	after_k = t->w.k;
@@ -494,8 +611,6 @@ read_span(struct trace *t, struct err *e)
 	    gather_id(g, raw.parent, 16, &s.parent_id, e) < 0)
 		return err_wrap(e, "trace at byte %llu", (unsigned long long)(t->w.base +
 			(uint64_t)(r->start - t->w.text)));
-	if (raw.tags.set && read_tags(t, raw.tags, USE_SPAN, &y, NULL, e) < 0)
-		return -1;
 	if (gather_attrs(g, 0, &s.attrs, e) < 0)
 		return -1;
 	if (raw.logs.set && read_logs(t, raw.logs, e) < 0)

@@ -187,7 +187,12 @@ read_object(struct walk *w, struct jread *j, struct slice role, unsigned depth)
 		if (!ok)
 			return false;
 	}
-	return jread_well(j) && (w->set->n > before || push(w, role, &parts));
+	if (!jread_well(j))
+		return false;
+	/* at the top a text that only looks like a message stays what the user wrote */
+	if (w->set->n > before || (depth == 0 && role.n == 0 && type.n == 0))
+		return true;
+	return push(w, role, &parts);
 }
 
 static bool
@@ -197,6 +202,8 @@ read_value(struct walk *w, struct jread *j, struct slice role, unsigned depth)
 
 	switch (jread_peek(j)) {
 	case JREAD_STRING:
+		if (depth == 0)
+			return jread_skip(j);
 		return read_part(w, j, &one) && push(w, role, &one);
 	case JREAD_OBJECT:
 		return read_object(w, j, role, depth);

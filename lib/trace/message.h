@@ -50,7 +50,9 @@ void message_finish(struct message_set *);
 
 /*
  * Add what a JSON text holds. *found: it was JSON with at least one message (else
- * the set is as before). Texts borrow from json or the arena. -1 only when memory lacks.
+ * the set is as before). Bare strings, and objects with neither role nor type,
+ * count only inside a request: on their own they are what a user wrote. Texts
+ * borrow from json or the arena. -1 only when memory lacks.
  */
 int message_add_json(struct message_set *, struct slice json, struct arena *, bool *found,
 	struct err *e);

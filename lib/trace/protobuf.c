@@ -523,7 +523,8 @@ read_resource_spans(struct gather *g, struct slice message, struct err *e)
 int
 protobuf_decode(struct gather *g, const struct chunk *c, const struct piece *x, struct err *e)
 {
-	struct slice message = { c->text + x->start, x->end - x->start };
+	/* An empty message may come before any text is kept. */
+	struct slice message = { x->end == 0 ? "" : c->text + x->start, x->end - x->start };
 
 	if (read_resource_spans(g, message, e) == 0)
 		return 0;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "fmt/jread.h"
+#include "trace/skeleton.h"
 
 #define CHUNK_BYTES ((size_t)256 * 1024)
 #define BATCH_BYTES ((size_t)JSCAN_BATCH * JSCAN_BLOCK)
@@ -15,7 +16,6 @@
 #define PIECE_DEFAULT ((size_t)256 << 20)
 #define PIECE_LIMIT ((size_t)2 << 30)		/* places in a chunk are 32 bits */
 #define SKELETON_LIMIT ((size_t)16 << 20)
-#define NOTES_LIMIT 64				/* of one document's "errors" */
 #define MAX_DEPTH JREAD_MAX_DEPTH
 
 enum step { STEP_ON, STEP_RESTART, STEP_FAILED };
@@ -260,13 +260,6 @@ key_before(const struct splitter *s, size_t i)
 	return (struct slice){ p, (size_t)(end - p) };
 }
 
-static bool
-is_otlp_array(struct slice key)
-{
-	return slice_is(key, "resourceSpans") || slice_is(key, "resource_spans") ||
-		slice_is(key, "batches");
-}
-
 /* The batch's bytes above 0x7f may be the piece's: places are kept from its start. */
 static void
 note_high(struct splitter *s)
@@ -364,7 +357,7 @@ find_container(struct splitter *s, size_t i)
 
 	if (s->depth == 2 && slice_is(key, "data"))
 		kind = PIECE_JAEGER;
-	else if (s->depth <= 4 && is_otlp_array(key))
+	else if (s->depth <= 4 && skeleton_is_otlp(key))
 		kind = PIECE_OTLP;
 	if (kind == PIECE_UNKNOWN)
 		return false;
@@ -421,111 +414,39 @@ open_low(struct splitter *s, size_t i)
 	return STEP_ON;
 }
 
+/* The document itself reports an error: a note of its own kind. */
 static int
-note_text(struct splitter *s, const char *what, struct slice text, struct slice id, struct err *e)
+note_told(void *ctx, struct slice msg, struct slice id)
 {
-	struct err note = ERR_INIT;
+	struct splitter *s = ctx;
 	unsigned long long at = s->lines ? (unsigned long long)s->line : (unsigned long long)s->doc_start;
+	struct err note = ERR_INIT;
 
-	err_set(&note, ERR_UNAVAILABLE, "%s %llu: %s: %.*s%s%.*s", s->lines ? "line" : "document at byte", at,
-		what, (int)(text.n < 200 ? text.n : 200), text.p == NULL ? "" : text.p,
-		id.n > 0 ? ", trace " : "", (int)(id.n < 64 ? id.n : 64), id.p == NULL ? "" : id.p);
-	return add_note(s->c, &note, e);
-}
-
-/* One error object of an answer: {"code","msg","traceID"} or {"httpCode","message"}. */
-static int
-note_error(struct splitter *s, struct jread *r, struct err *e)
-{
-	struct slice key, raw, msg = SLICE_NONE, id = SLICE_NONE;
-	bool escaped;
-
-	if (jread_peek(r) != JREAD_OBJECT) {
-		if (!jread_skip_raw(r, &raw))
-			return 0;
-		return note_text(s, "the server reports an error", raw, id, e);
-	}
-	jread_object(r);
-	while (jread_member(r, &key)) {
-		struct slice *to = slice_is(key, "msg") || slice_is(key, "message") ? &msg :
-			slice_is(key, "traceID") ? &id : NULL;
-
-		if (to != NULL && jread_peek(r) == JREAD_STRING)
-			(void)jread_string_raw(r, to, &escaped);
-		else
-			(void)jread_skip(r);
-	}
-	if (!jread_well(r))
-		return 0;
-	return note_text(s, "the server reports an error", msg, id, e);
-}
-
-static int
-read_errors(struct splitter *s, struct jread *r, struct err *e)
-{
-	unsigned n = 0;
-
-	if (jread_peek(r) == JREAD_NULL) {
-		(void)jread_null(r);
-		return 0;
-	}
-	if (jread_peek(r) != JREAD_ARRAY)
-		return note_error(s, r, e);
-	jread_array(r);
-	while (jread_element(r))
-		if (n++ < NOTES_LIMIT ? note_error(s, r, e) < 0 : (jread_skip(r), false))
-			return -1;
-	return 0;
-}
-
-/* Members that make the text a trace document although no trace is in it. */
-static bool
-is_trace_member(struct slice key)
-{
-	return slice_is(key, "data") || slice_is(key, "result") || slice_is(key, "trace") ||
-		slice_is(key, "errors") || slice_is(key, "error") || slice_is(key, "partialSuccess") ||
-		is_otlp_array(key);
+	err_set(&note, ERR_UNAVAILABLE, "%s %llu: the server reports an error: %.*s%s%.*s",
+		s->lines ? "line" : "document at byte", at, (int)(msg.n < 200 ? msg.n : 200),
+		msg.p == NULL ? "" : msg.p, id.n > 0 ? ", trace " : "", (int)(id.n < 64 ? id.n : 64),
+		id.p == NULL ? "" : id.p);
+	return add_note(s->c, &note, &s->failed);
 }
 
 /* What lies outside of the pieces must be JSON; errors in it are told. */
 static enum step
 check_skeleton(struct splitter *s, size_t at)
 {
-	struct jread r;
-	struct slice key;
-	struct err e = ERR_INIT;
-	unsigned containers = 0, members = 0;
-	bool known = s->doc_pieces > 0;
+	struct skeleton k;
 	char why[160];
 
-	jread_init(&r, buf_cstr(&s->skel), s->skel.len);
-	if (jread_peek(&r) != JREAD_OBJECT) {
-		known = true;
-		(void)jread_skip(&r);
-	} else {
-		jread_object(&r);
-		while (jread_member(&r, &key)) {
-			members++;
-			known |= is_trace_member(key);
-			containers += slice_is(key, "data") || is_otlp_array(key);
-			if (!slice_is(key, "errors") && !slice_is(key, "error"))
-				(void)jread_skip(&r);
-			else if (read_errors(s, &r, &s->failed) < 0)
-				return STEP_FAILED;
-		}
-	}
 	if (s->skel.failed) {
 		err_nomem(&s->failed);
 		return STEP_FAILED;
 	}
-	if (jread_done(&r, &e) < 0) {
-		(void)snprintf(why, sizeof why, "malformed outside of its traces: %.100s",
-			r.why == NULL ? "" : r.why);
+	if (skeleton_read(buf_cstr(&s->skel), s->skel.len, &k, note_told, s) < 0)
+		return STEP_FAILED;
+	if (k.why != NULL) {
+		(void)snprintf(why, sizeof why, "malformed outside of its traces: %.100s", k.why);
 		return broken(s, at, why);
 	}
-	if (containers > 1)
-		return broken(s, at, "two lists of traces in one document");
-	if (!known && members > 0)
+	if (!k.known && s->doc_pieces == 0)
 		return broken(s, at, "not a trace document: none of data, resourceSpans, spans is in it");
 	return STEP_ON;
 }
@@ -534,16 +455,19 @@ check_skeleton(struct splitter *s, size_t at)
 static bool
 newline_between(const struct splitter *s, size_t from, size_t to)
 {
-	for (size_t i = from; i < to; i++)
-		if ((s->found.newline[i / JSCAN_BLOCK] >> (i % JSCAN_BLOCK) & 1) != 0)
+	for (size_t i = from; i < to; i++) {
+		size_t b = i / JSCAN_BLOCK;
+
+		if ((s->found.low >> b & 1) != 0 && (s->found.newline[b] >> (i % JSCAN_BLOCK) & 1) != 0)
 			return true;
+	}
 	return false;
 }
 
 static enum step
 end_document(struct splitter *s, size_t i)
 {
-	bool newline = s->doc_newline || (s->found.any_newline != 0 && !s->lines &&
+	bool newline = s->doc_newline || (s->found.low != 0 && !s->lines &&
 		newline_between(s, s->newline_from, i - s->pos));
 	enum step step;
 
@@ -765,7 +689,7 @@ scan_batch(struct splitter *s, size_t blocks)
 	step = scan_places(s);
 	if (step != STEP_ON)
 		return step;
-	if (m->any_newline != 0 && s->depth > 0 && !s->lines && !s->doc_newline)
+	if (m->low != 0 && s->depth > 0 && !s->lines && !s->doc_newline)
 		s->doc_newline = newline_between(s, s->newline_from, blocks * JSCAN_BLOCK);
 	s->pos += blocks * JSCAN_BLOCK;
 	if (s->pos > s->c->len)
@@ -800,7 +724,7 @@ make_room(struct splitter *s, size_t *limit)
 		flush_gap(s, s->pos);
 		if (s->skel.failed || s->skel.len > SKELETON_LIMIT)
 			return broken(s, s->pos, "more than 16 MiB outside of traces");
-	} else if (!s->discard && s->pos - s->mark > s->max_piece) {
+	} else if (!s->discard && s->c->len - s->mark > s->max_piece) {
 		err_set(&what, ERR_INPUT, "trace at byte %llu is larger than %zu MiB: raise --max-trace-bytes",
 			(unsigned long long)s->cur.offset, s->max_piece >> 20);
 		if (add_note(s->c, &what, &s->failed) < 0)
@@ -814,7 +738,10 @@ make_room(struct splitter *s, size_t *limit)
 	if (s->mark > 0)
 		drop_text(s, s->mark);
 	else {
+		/* A piece may be as long as is allowed, and a little more to see that it is longer. */
 		*limit *= 2;
+		if (*limit > s->max_piece + CHUNK_BYTES)
+			*limit = s->max_piece + CHUNK_BYTES;
 		if (chunk_reserve(s->c, *limit + SLACK_BYTES, 1, &s->failed) < 0)
 			return STEP_FAILED;
 	}
@@ -973,6 +900,8 @@ split_next(struct splitter *s, struct chunk *c, struct err *e)
 	}
 	while (limit < s->carry.len + CHUNK_BYTES / 2)
 		limit *= 2;
+	if (limit > s->max_piece + CHUNK_BYTES)
+		limit = s->max_piece + CHUNK_BYTES;
 	if (restore(s, c, limit, e) < 0)
 		return -1;
 	from = s->base + s->pos;

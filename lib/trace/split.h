@@ -6,7 +6,7 @@
  * of pieces, the whole grammar), and hands on chunks of text with their pieces
  * and, for each piece, where its brackets are; of the spans that cannot hold a
  * wanted marker only the outer two brackets are kept.
- * Depends on: fmt/stream, fmt/jscan, fmt/jread, trace/want.  Threads: a splitter
+ * Depends on: fmt/stream, fmt/jscan, fmt/jread, trace/skeleton, trace/want.  Threads: a splitter
  * belongs to one thread; a filled chunk to whoever works on it.
  */
 #ifndef LLMR_TRACE_SPLIT_H

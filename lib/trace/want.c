@@ -29,6 +29,7 @@ struct want {
 	int exact[SLOTS], prefix[SLOTS], marker[SLOTS];
 	struct marker *markers;	/* [n_markers] in chains by first byte */
 	size_t n_markers;
+	uint64_t lengths[256];	/* of exact keys by first byte: bit n % 64 */
 	bool all_keys, filters;
 	struct jscan_marks marks;
 };
@@ -99,22 +100,38 @@ add_roles(struct want *w, struct err *e)
 	return 0;
 }
 
+/* Bytes at the start of a text that no JSON writer has reason to escape. */
+static size_t
+plain_bytes(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && s.p[n] > ' ' && s.p[n] < 0x7f && strchr("\"\\/&<>'", s.p[n]) == NULL)
+		n++;
+	return n;
+}
+
+/* Only what is sure to stand in the JSON text is looked for; the decoder compares the rest. */
 static int
 add_marker(struct want *w, const struct entry *x, struct err *e)
 {
 	struct marker *m = &w->markers[w->n_markers];
-	unsigned first = x->text.n == 0 ? '"' : (unsigned char)x->text.p[0];
+	size_t n = plain_bytes(x->text);
+	bool whole = n == x->text.n && !x->prefix;
 	unsigned char mask[8] = { 0 };
+	unsigned first;
 
-	/* One byte more than the text: its NUL or "*", to be replaced. */
-	if ((m->text = mem_dup(x->text.p, x->text.n + 1, e)) == NULL)
+	if ((m->text = mem_realloc(NULL, n + 9, 1, e)) == NULL)
 		return -1;
-	m->n = x->text.n + (x->prefix ? 0 : 1);
-	if (!x->prefix)
-		m->text[x->text.n] = '"';
+	memset(m->text, 0, n + 9);
+	memcpy(m->text, x->text.p, n);
+	if (whole)
+		m->text[n] = '"';
+	m->n = n + whole;
 	memset(mask, 0xff, m->n < 8 ? m->n : 8);
 	memcpy(&m->mask, mask, 8);
-	memcpy(&m->word, m->text, m->n < 8 ? m->n : 8);
+	memcpy(&m->word, m->text, 8);
+	first = (unsigned char)m->text[0];
 	m->next = w->marker[first];
 	w->marker[first] = (int)w->n_markers++;
 	jscan_mark(&w->marks, first, m->text, m->n);
@@ -141,6 +158,8 @@ link_entries(struct want *w, struct err *e)
 		}
 		x->next = *head;
 		*head = (int)i;
+		if (!x->prefix)
+			w->lengths[first] |= (uint64_t)1 << (x->text.n % 64);
 		if ((x->found & WANT_MARKER) != 0 && add_marker(w, x, e) < 0)
 			return -1;
 	}
@@ -184,20 +203,33 @@ want_free(struct want *w)
 	free(w);
 }
 
-unsigned
-want_find(const struct want *w, struct slice key)
+static unsigned
+find_exact(const struct want *w, struct slice key)
 {
-	unsigned found = w->all_keys ? WANT_KEY : 0;
 	const struct entry *x;
+	unsigned found = 0;
 
 	for (int i = w->exact[slot_of(key.p, key.n)]; i >= 0; i = x->next) {
 		x = &w->entries[i];
 		if (x->text.n == key.n && memcmp(x->text.p, key.p, key.n) == 0)
 			found |= x->found;
 	}
+	return found;
+}
+
+unsigned
+want_find(const struct want *w, struct slice key)
+{
+	unsigned found = w->all_keys ? WANT_KEY : 0;
+	const struct entry *x;
+	unsigned first = key.n == 0 ? 0 : (unsigned char)key.p[0];
+
+	/* Most keys are nobody's: their length says so already. */
+	if ((w->lengths[first] >> (key.n % 64) & 1) != 0)
+		found |= find_exact(w, key);
 	if (key.n == 0)
 		return found;
-	for (int i = w->prefix[(unsigned char)key.p[0]]; i >= 0; i = x->next) {
+	for (int i = w->prefix[first]; i >= 0; i = x->next) {
 		x = &w->entries[i];
 		/* The last byte first: prefixes of one family differ there. */
 		if (key.n >= x->text.n && key.p[x->text.n - 1] == x->text.p[x->text.n - 1] &&
@@ -225,6 +257,8 @@ want_marker_at(const struct want *w, const char *p, const char *end)
 	size_t left = (size_t)(end - p);
 	uint64_t word;
 
+	if (w->marker[0] >= 0)
+		return true;		/* a marker of which nothing is sure */
 	for (int i = w->marker[(unsigned char)*p]; i >= 0; i = w->markers[i].next) {
 		const struct marker *m = &w->markers[i];
 

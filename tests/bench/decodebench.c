@@ -3,6 +3,9 @@
  *
  *   decodebench FILE...              every span, as OTLP JSON Lines on stdout
  *   decodebench -w [-t N] FILE...    only LLM spans and keys, counted; CPU and wall MB/s on stderr
+ *
+ * Build: cc -O2 -D_GNU_SOURCE -Ilib -pthread -o build/decodebench tests/bench/decodebench.c \
+ *	build/libllmr.a -lyaml -lsodium -lzstd -lz -lm -ldl
  */
 #include <stdio.h>
 #include <stdlib.h>

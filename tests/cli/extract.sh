@@ -80,7 +80,7 @@ for fault in 'status 500' 'status 503' 'retry 1' 'retrydate 1' half cut empty re
 	ok "$fault once" x --limit 20 -o again.out
 	whole again.out 50 "$fault once: nothing is lost"
 done
-for form in gzip rawgzip text; do
+for form in gzip rawgzip text decoy; do
 	serve -n 50 "* $form"
 	ok "$form answers" x --limit 20 -o form.out
 	whole form.out 50 "$form answers are read"
@@ -218,6 +218,9 @@ nofile 'long.*' "state and partial file are gone"
 serve -n 400 '20- status 500'
 status 75 "a server that goes away in the middle" x --limit 20 --retries 0 --concurrency 1 -o away
 match err 'cut short after' "is told"
+serve -n 400 '20- status 500'
+status 75 "the same on standard output" x --limit 20 --retries 0 --concurrency 1
+match err 'cut short after [0-9]+ traces: ' "is told too"
 cp away.state torn; printf '{"upto_us":99' >>away.state
 serve -n 400
 url_before=$(sed -n 's/.*\(http:[^\\]*\)\\".*/\1/p' torn | head -n 1)
@@ -233,6 +236,11 @@ ok "a device as output" x -o /dev/null
 status 73 "a folder as output" x -o .
 status 73 "no such folder" x -o none/such
 status 64 "--state with standard output" x --state s
+
+# a reader that goes away
+{ x --limit 20 -q 2>err; echo $? >code; } | head -n 1 >out
+equal "$(cat code)" 141 "a closed pipe ends it as the signal would"
+if [ -s err ]; then fail "silently" "$(cat err)"; else pass "silently"; fi
 
 # the limits of the machine
 if [ -w /dev/full ]; then

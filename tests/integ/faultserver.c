@@ -18,7 +18,8 @@
  *   silent (nothing at all), reset, depth N (500 for limits above N),
  *   partial (data and errors), redirect URL, everything (ignores start and
  *   end), auth TEXT (401 unless the request holds TEXT), bad (one malformed
- *   trace in front), big N (one trace of N MiB in front), badgzip
+ *   trace in front), big N (one trace of N MiB in front), badgzip, decoy (keys
+ *   that make an answer look as if it held more traces)
  */
 #define _POSIX_C_SOURCE 200809L
 #include <netinet/in.h>
@@ -102,14 +103,15 @@ add_span(struct text *t, long i, int which)
 }
 
 static void
-add_trace(struct text *t, long i)
+add_trace(struct text *t, long i, int decoy)
 {
 	add(t, "{\"traceID\":\"%016llx%016lx\",\"spans\":[", mix((unsigned long long)i),
 		(unsigned long)i);
 	add_span(t, i, 0);
 	add(t, ",");
 	add_span(t, i, 1);
-	add(t, "],\"processes\":{\"p1\":{\"serviceName\":\"litellm-gateway\",\"tags\":[]}}}");
+	add(t, "],%s\"processes\":{\"p1\":{\"serviceName\":\"litellm-gateway\",\"tags\":[]}}}",
+		decoy ? "\"note\":{\"processes\":{},\"x\":{\"processes\":{}}}," : "");
 }
 
 static long long
@@ -152,7 +154,7 @@ honest(struct text *t, const char *head, const struct rule *r, long number)
 		if (strcmp(action, "everything") != 0 && !(s >= a && s < b) && !(s2 >= a && s2 < b))
 			continue;
 		add(t, n++ > 0 ? "," : "");
-		add_trace(t, i);
+		add_trace(t, i, strcmp(action, "decoy") == 0);
 	}
 	add(t, "],\"total\":0,\"limit\":0,\"offset\":0,\"errors\":%s}",
 		strcmp(action, "partial") == 0 ?

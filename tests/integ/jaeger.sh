@@ -75,7 +75,9 @@ start_jaeger() {
 			--collector.http-server.host-port=127.0.0.1:0 \
 			--admin.http.host-port=127.0.0.1:0 >jaeger.log 2>&1 &
 		server=$!
-		for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		waited=0
+		while [ $waited -lt 60 ]; do
+			waited=$((waited + 1))
 			if ! kill -0 "$server" 2>/dev/null; then
 				break
 			fi
@@ -135,7 +137,9 @@ stopped() {
 	shift 2
 	"$LLMR" extract --url "$url" -o "$out" "$@" </dev/null 2>err &
 	pid=$!
-	for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	waited=0
+	while [ $waited -lt 300 ]; do
+		waited=$((waited + 1))
 		sleep 0.2
 		grep -q upto_us "$out.state" 2>/dev/null && break
 	done
@@ -148,7 +152,7 @@ for kind in jsonl jsonl.gz jsonl.zst; do
 	case $kind in
 	*.gz) unpack='gzip -dc' ;;
 	*.zst) unpack='zstd -dc' ;;
-	*) unpack=cat ;;
+	*) unpack='cat' ;;
 	esac
 	for sig in INT KILL; do
 		out=$sig.$kind
@@ -201,7 +205,12 @@ for f in "$src"/examples/*.jsonl.zst "$src"/examples/*.jsonl; do
 	else
 		ids example.jsonl >want
 		check "$name comes back whole" cmp got want
+		cp example.jsonl all
 	fi
+	"$LLMR" convert -q all 2>err </dev/null | sort >want
+	"$LLMR" convert -q example.out.jsonl 2>err </dev/null | sort >got
+	check "$name gives the same records after Jaeger as before" cmp got want
+	check "and some" [ -s got ]
 done
 
 echo "$passed passed, $failed failed"

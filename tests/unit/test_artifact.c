@@ -51,10 +51,10 @@ train_and_save(char *path, const struct dataset *ds, bool store, unsigned thread
 	struct router *r;
 	uint8_t digest[32];
 
-	fit_params_init(&p);
+	fit_params_init(&p, &knn_kind);
 	p.embed.kind = "hash";
 	p.embed.dim = 32;
-	p.knn.n_neighbors = 20;
+	cr_assert(fit_params_set(&p, "n_neighbors", "20", &e) == 0);
 	cr_assert(mkdtemp(path) != NULL);
 	strcat(path, "/m.safetensors");
 	r = fit_router(&p, ds, pool, &e);
@@ -94,7 +94,7 @@ Test(artifact, round_trip)
 	b = artifact_load(path, &e);
 	cr_assert(b != NULL, "%s", e.msg);
 	cr_expect(b->best_single == 0 && b->cheapest == 0 && b->seed == 42);
-	cr_expect(b->knn->params.n_neighbors == 20 && b->models.len == 3);
+	cr_expect(router_knn(b)->params.n_neighbors == 20 && b->models.len == 3);
 	sa = router_scratch_new(a, NULL);
 	sb = router_scratch_new(b, NULL);
 	for (size_t i = 0; i < ds->n; i++) {
@@ -259,13 +259,13 @@ Test(fit, unknown_names_and_folds)
 	struct eval_result cv, loo;
 	struct router *r;
 
-	fit_params_init(&p);
+	fit_params_init(&p, &knn_kind);
 	cr_expect(fit_params_set(&p, "n_neighbours", "5", &e) < 0 && e.code == ERR_USAGE &&
 		strstr(e.msg, "n_neighbors") != NULL, "%s", e.msg);
 	cr_expect(fit_params_set(&p, "dim", "64", &e) == 0 && p.embed.dim == 64);
 	cr_expect(fit_params_set(&p, "dim", "0", &e) < 0);
 	p.embed.kind = "hash";
-	p.knn.n_neighbors = 10;
+	cr_assert(fit_params_set(&p, "k", "10", &e) == 0);
 	cr_expect(fit_cv(&p, ds, 61, NULL, NULL, NULL, &cv, &e) < 0 && e.code == ERR_INPUT);
 	cr_assert(fit_cv(&p, ds, 5, NULL, NULL, NULL, &cv, &e) == 0, "%s", e.msg);
 	cr_expect(cv.full == 60 && cv.router > 0.95 && cv.delta.lo > 0, "%g", cv.router);

@@ -22,7 +22,7 @@ make_data(size_t n, float *x, bool gaps)
 
 	rng_seed(&g, 11);
 	for (size_t i = 0; i < n; i++) {
-		char query[32];
+		char query[48];
 		double norm = 0;
 
 		(void)snprintf(query, sizeof query, "query number %zu", i);
@@ -117,7 +117,7 @@ Test(knn, agrees_with_the_plain_definition)
 	for (int weights = KNN_UNIFORM; weights <= KNN_SOFTMAX; weights++)
 		for (int metric = KNN_COSINE; metric <= KNN_EUCLIDEAN; metric++)
 			for (size_t k = 1; k <= N; k = k * 7 + 2) {
-				struct knn_params p = KNN_PARAMS_INIT;
+				struct knn_params p = { .temperature = 0.2, .prior_weight = 1, .given = true };
 				struct knn *knn;
 				struct knn_scratch *s;
 
@@ -152,7 +152,8 @@ Test(knn, edges)
 {
 	static float x[20 * D];
 	struct dataset *ds = make_data(20, x, true);
-	struct knn_params p = KNN_PARAMS_INIT;
+	struct knn_params p = { .n_neighbors = 200, .weights = KNN_SOFTMAX, .temperature = 0.2,
+		.prior_weight = 1, .given = true };
 	struct knn *knn = knn_fit(&p, ds, x, D, NULL);
 	struct knn_scratch *s = knn_scratch_new(knn, NULL);
 	float zero[D] = { 0 }, score[M], cost[M];
@@ -164,6 +165,9 @@ Test(knn, edges)
 		cr_expect(score[j] == knn->score_mean[j], "a vector without terms gets the means");
 	knn_score(knn, x, KNN_NO_ROW, s, score, cost);
 	cr_expect(s->k == 20);
+	cr_expect(knn_neighbors(&(struct knn_params)KNN_PARAMS_INIT, 20) == KNN_FEW_NEIGHBORS);
+	cr_expect(knn_neighbors(&(struct knn_params)KNN_PARAMS_INIT, 700) == 100);
+	cr_expect(knn_neighbors(&(struct knn_params)KNN_PARAMS_INIT, 5000) == 200);
 	knn_scratch_free(s);
 	knn_free(knn);
 	dataset_free(ds);

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "data/record.h"
+#include "fmt/hash.h"
 
 static int
 parse(const char *line, struct record *r, struct arena *a, struct err *e)
@@ -136,6 +138,36 @@ Test(record, query_id_ignores_white_space_only)
 		s.n++;
 		record_query_id(s, q);
 		cr_expect_str_eq(p, q, "a double blank at %zu", n);
+	}
+}
+
+/* The fast way by eight bytes and the plain one agree, whatever stands where. */
+Test(record, query_id_of_random_texts)
+{
+	static const char *const bits[] = { "a", " ", "  ", "\t", "word", "\xc3\xa9", "\x1f", "\x7f", "sixteen letters.", "\n" };
+	struct rng rng;
+
+	rng_seed(&rng, 7);
+	for (int round = 0; round < 2000; round++) {
+		char text[1200] = "", plain[1200];
+		size_t n = 0;
+		uint8_t d[32];
+		char id[17], want[17];
+
+		while (strlen(text) < 1100 && rng_below(&rng, 40) > 0)
+			strcat(text, bits[rng_below(&rng, sizeof bits / sizeof *bits)]);
+		for (size_t i = 0; text[i] != '\0'; i++) {
+			if (strchr(" \t\n", text[i]) == NULL)
+				plain[n++] = text[i];
+			else if (n > 0 && plain[n - 1] != ' ')
+				plain[n++] = ' ';
+		}
+		while (n > 0 && plain[n - 1] == ' ')
+			n--;
+		sha256_bytes(plain, n, d);
+		hex_format(d, 8, want);
+		record_query_id(slice_str(text), id);
+		cr_assert_str_eq(id, want, "round %d: '%s'", round, text);
 	}
 }
 

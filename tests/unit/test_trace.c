@@ -83,6 +83,7 @@ Test(trace, a_jaeger_span_is_read_whole)
 		"{\"key\":\"i\",\"type\":\"int64\",\"value\":-7},{\"key\":\"j\",\"type\":\"int64\",\"value\":\"8\"},"
 		"{\"type\":\"float64\",\"value\":2,\"key\":\"d\"},{\"key\":\"b\",\"type\":\"bool\",\"value\":true},"
 		"{\"key\":\"raw\",\"type\":\"binary\",\"value\":\"AAE=\"},"
+		"{\"key\":\"odd\",\"type\":\"binary\",\"value\":\"a\\\"b\"},"
 		"{\"key\":\"span.kind\",\"type\":\"string\",\"value\":\"client\"},"
 		"{\"key\":\"otel.status_code\",\"type\":\"string\",\"value\":\"ERROR\"},"
 		"{\"key\":\"otel.status_description\",\"type\":\"string\",\"value\":\"no\"},"
@@ -106,7 +107,8 @@ Test(trace, a_jaeger_span_is_read_whole)
 		"{\"key\":\"s\",\"value\":{\"stringValue\":\"a\\n\xc3\xa9\xf0\x9f\x98\x80\xef\xbf\xbd\"}},"
 		"{\"key\":\"i\",\"value\":{\"intValue\":\"-7\"}},{\"key\":\"j\",\"value\":{\"intValue\":\"8\"}},"
 		"{\"key\":\"d\",\"value\":{\"doubleValue\":2}},{\"key\":\"b\",\"value\":{\"boolValue\":true}},"
-		"{\"key\":\"raw\",\"value\":{\"bytesValue\":\"AAE=\"}}],"
+		"{\"key\":\"raw\",\"value\":{\"bytesValue\":\"AAE=\"}},"
+		"{\"key\":\"odd\",\"value\":{\"stringValue\":\"a\\\"b\"}}],"
 		"\"events\":[{\"timeUnixNano\":\"1002000\",\"name\":\"ev\",\"attributes\":["
 		"{\"key\":\"x\",\"value\":{\"intValue\":\"1\"}}]}],"
 		"\"links\":[{\"traceId\":\"000000000000000000000000000000c1\",\"spanId\":\"0000000000000002\"},"
@@ -244,8 +246,8 @@ Test(trace, indented_json_is_the_same)
 }
 
 static const char *const keys[] = { "gen_ai.*", "plain" };
-static const char *const markers[] = { "gen_ai.*", "exact", "ev*" };
-static const struct span_want filter = { keys, 2, markers, 3 };
+static const char *const markers[] = { "gen_ai.*", "exact", "ev*", "a/b", "caf\xc3\xa9*" };
+static const struct span_want filter = { keys, 2, markers, 5 };
 
 Test(trace, only_wanted_spans_and_keys_are_delivered)
 {
@@ -260,6 +262,11 @@ Test(trace, only_wanted_spans_and_keys_are_delivered)
 		{ ONE(TAG("plain"), ""), 0, 0 },
 		{ ONE(TAG("g\\u0065n_ai.x"), ""), 1, 1 },
 		{ ONE(TAG("\\u0067en_ai.x"), ""), 1, 1 },
+		{ ONE(TAG("a/b"), ""), 1, 0 },
+		{ ONE(TAG("a\\/b"), ""), 1, 0 },
+		{ ONE(TAG("a/c"), ""), 0, 0 },
+		{ ONE(TAG("caf\\u00e9s"), ""), 1, 0 },
+		{ ONE(TAG("caf\xc3\xa9s"), ""), 1, 0 },
 		{ ONE(TAG("x") "," "{\"key\":\"y\",\"value\":\"gen_ai.z\"}", ""), 0, 0 },
 		{ ONE(TAG("x") "," "{\"key\":\"y\",\"value\":\"\\\"gen_ai.z\"}", ""), 0, 0 },
 		{ ONE("{ \"value\" : \"v\", \"type\":\"string\", \"key\" : \"gen_ai.x\" }", ""), 1, 1 },

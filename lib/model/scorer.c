@@ -1,0 +1,25 @@
+#include "model/scorer.h"
+
+#include <stdio.h>
+
+#include "model/knn.h"
+
+const struct scorer_kind *const scorer_kinds[] = { &knn_kind, NULL };
+
+const char *
+scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name)
+{
+	(void)snprintf(out, SCORER_NAME, "%s%s", prefix, name);
+	return out;
+}
+
+const struct scorer_kind *
+scorer_find(const char *name, size_t n)
+{
+	const struct slice want = { name, n };
+
+	for (size_t i = 0; scorer_kinds[i] != NULL; i++)
+		if (slice_is(want, scorer_kinds[i]->name))
+			return scorer_kinds[i];
+	return NULL;
+}
