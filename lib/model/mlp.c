@@ -630,5 +630,6 @@ const struct scorer_kind mlp_kind = {
 	.scratch_new = scratch_new,
 	.scratch_free = scratch_free,
 	.score = score,
+	.uses_blas = true,
 };
 _Static_assert(sizeof(struct mlp_params) <= SCORER_MAX_PARAMS, "params fit the table");

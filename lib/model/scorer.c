@@ -3,8 +3,10 @@
 #include <stdio.h>
 
 #include "model/knn.h"
+#include "model/mf.h"
+#include "model/mlp.h"
 
-const struct scorer_kind *const scorer_kinds[] = { &knn_kind, NULL };
+const struct scorer_kind *const scorer_kinds[] = { &knn_kind, &mf_kind, &mlp_kind, NULL };
 
 const char *
 scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name)
