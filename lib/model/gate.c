@@ -48,8 +48,8 @@ struct parser {
 static size_t
 fail(struct parser *p, const char *what)
 {
-	err_set(p->e, ERR_USAGE, "gate: column %zu of '%s': %s", (size_t)(p->p - p->start) + 1,
-	    p->start, what);
+	err_set(p->e, ERR_USAGE, "gate: %s at column %zu of '%s'", what,
+	    (size_t)(p->p - p->start) + 1, p->start);
 	return FAILED;
 }
 
@@ -127,7 +127,7 @@ parse_operand(struct parser *p)
 	if (isalpha((unsigned char)*p->p) || *p->p == '_' || *p->p == '"')
 		return parse_name(p);
 	if (!isdigit((unsigned char)*p->p) && (*p->p == '\0' || strchr("+-.", *p->p) == NULL))
-		return fail(p, *p->p == '\0' ? "a name or a number is missing at the end" :
+		return fail(p, *p->p == '\0' ? "a name or a number is missing" :
 		    "a name or a number is expected");
 	*o = (struct operand){ .number = strtod(p->p, &end) };
 	if (end == p->p || !isfinite(o->number) || in_name(*end))
