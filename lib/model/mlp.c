@@ -31,7 +31,7 @@ params_init(void *params)
 
 	*p = (struct mlp_params){ .hidden = { 128, 64 }, .n_hidden = 2, .activation = MLP_RELU,
 		.alpha = 1e-4, .rate = 1e-3, .max_iter = 200, .n_iter_no_change = 10, .tol = 1e-4,
-		.validation_fraction = 0.1, .early_stopping = true, .n_nets = 1 };
+		.validation_fraction = 0.1, .early_stopping = true };
 }
 
 /* "128,64", "[128, 64]", "(128,)" or "" for none. */
@@ -145,6 +145,10 @@ params_set(void *params, const char *name, const char *value, struct err *e)
 		p->batch_size = 0;
 		return 0;
 	}
+	if (strcmp(name, "n_nets") == 0 && strcmp(value, "auto") == 0) {
+		p->n_nets = 0;
+		return 0;
+	}
 	/* A number is the rate; a word a schedule, which scikit-learn has for sgd alone. */
 	if (strcmp(name, "learning_rate") == 0) {
 		if (strcmp(value, "constant") == 0 || strcmp(value, "adaptive") == 0 ||
@@ -155,6 +159,15 @@ params_set(void *params, const char *name, const char *value, struct err *e)
 	if (strcmp(name, "early_stopping_patience") == 0)
 		p->early_stopping = true;
 	return set_number(p, name, value, e);
+}
+
+static void
+write_count(struct jsonw *w, const char *name, size_t n)
+{
+	if (n == 0)
+		jsonw_kstr(w, name, "auto");
+	else
+		jsonw_kint(w, name, (int64_t)n);
 }
 
 static void
@@ -172,17 +185,13 @@ params_write(const void *params, struct jsonw *w)
 	jsonw_kdouble(w, "weight_decay", p->weight_decay);
 	jsonw_kdouble(w, "learning_rate_init", p->rate);
 	jsonw_kdouble(w, "dropout", p->dropout);
-	jsonw_key(w, "batch_size");
-	if (p->batch_size == 0)
-		jsonw_string(w, "auto");
-	else
-		jsonw_uint(w, p->batch_size);
+	write_count(w, "batch_size", p->batch_size);
 	jsonw_kint(w, "max_iter", (int64_t)p->max_iter);
 	jsonw_kbool(w, "early_stopping", p->early_stopping);
 	jsonw_kdouble(w, "validation_fraction", p->validation_fraction);
 	jsonw_kint(w, "n_iter_no_change", (int64_t)p->n_iter_no_change);
 	jsonw_kdouble(w, "tol", p->tol);
-	jsonw_kint(w, "n_nets", (int64_t)p->n_nets);
+	write_count(w, "n_nets", p->n_nets);
 }
 
 static int
@@ -263,6 +272,14 @@ mlp_softmax(float *y, const float *known, size_t m)
 		y[j] = sum > 0 ? y[j] / sum : 0;
 }
 
+static size_t
+nets_for(const struct mlp_params *p, size_t n)
+{
+	if (p->n_nets != 0)
+		return p->n_nets;
+	return n < MLP_FEW_ROWS ? MLP_FEW_NETS : 1;
+}
+
 static uint64_t
 memory(const void *params, size_t n, size_t d, size_t m)
 {
@@ -272,7 +289,7 @@ memory(const void *params, size_t n, size_t d, size_t m)
 	if (!mlp_shape_init(&s, p, d, 2 * m))
 		return UINT64_MAX;
 	/* Each net on a thread of its own, and the weights twice. */
-	return p->n_nets * (mlptrain_memory(p, &s, n) + 8 * s.total);
+	return nets_for(p, n) * (mlptrain_memory(p, &s, n) + 8 * s.total);
 }
 
 static void
@@ -399,6 +416,7 @@ fit(const void *params, const struct scorer_data *d, struct err *e)
 	if (mlp == NULL)
 		return NULL;
 	mlp->params = *(const struct mlp_params *)params;
+	mlp->params.n_nets = nets_for(&mlp->params, d->n);
 	mlp->d = d->d;
 	mlp->m = d->m;
 	mlp->best = d->best;
@@ -482,6 +500,8 @@ check_size(struct mlp *mlp, const struct tensorfile *f, struct err *e)
 
 	if (mlp->d == 0 || mlp->m == 0)
 		return err_set(e, ERR_INPUT, "%zu models, %zu dimensions", mlp->m, mlp->d);
+	if (mlp->params.n_nets == 0)
+		mlp->params.n_nets = 1;
 	if (!mlp_shape_init(&s, &mlp->params, mlp->d, mlp->m * (mlp->target.costs ? 2 : 1)) ||
 	    saved_size(&s) > tensorfile_bytes(f) / sizeof(float) / mlp->params.n_nets)
 		return err_set(e, ERR_INPUT, "the layers of llmr.hparams need more weights than "

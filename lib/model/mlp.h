@@ -21,6 +21,9 @@
 #define MLP_MAX_HIDDEN 8
 #define MLP_MAX_WIDTH 8192
 #define MLP_MAX_NETS 64
+/* Where rows are few the nets differ by chance, and their mean is better than each. */
+#define MLP_FEW_ROWS 20000
+#define MLP_FEW_NETS 3
 
 enum mlp_activation { MLP_RELU, MLP_TANH, MLP_LOGISTIC, MLP_IDENTITY };
 
@@ -39,7 +42,7 @@ struct mlp_params {
 	double tol;			/* least relative fall of the loss that counts as improvement */
 	double validation_fraction;	/* of the rows, held out for early stopping */
 	bool early_stopping;
-	size_t n_nets;
+	size_t n_nets;			/* 0 = auto: MLP_FEW_NETS below MLP_FEW_ROWS rows, else 1 */
 };
 
 /* Where the layers lie in a block of weights. Layer l: [(size[l] + 1) x stride[l]], the bias last. */
