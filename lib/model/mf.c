@@ -8,6 +8,7 @@
 #include "math/adam.h"
 #include "math/affine.h"
 #include "math/mat.h"
+#include "model/costhead.h"
 #include "model/target.h"
 
 #define MAX_WEIGHT 1e6f
@@ -16,12 +17,13 @@
 
 struct mf {
 	struct mf_params params;
-	struct target target;
-	size_t d, m, outputs;		/* outputs = m, or 2 m with costs */
-	size_t stride;			/* outputs padded */
+	struct target target;		/* of scores */
+	struct costhead cost;
+	size_t d, m;
+	size_t stride;			/* m padded */
 	enum dot_kernel kernel;
 	float *w;			/* [(d + 1) x stride], the bias last, as scored */
-	float *tensor;			/* weight [outputs x d] and bias [outputs] as saved; NULL when loaded */
+	float *tensor;			/* weight [m x d] and bias [m] as saved; NULL when loaded */
 };
 
 static void
@@ -87,7 +89,6 @@ struct block {
 	float *p;			/* [d x k] the projection, transposed */
 	float *v;			/* [m x k] */
 	float *b;			/* [m] */
-	float *c;			/* [(d + 1) x m] of costs, in units of their spread; with costs only */
 };
 
 struct train {
@@ -102,7 +103,6 @@ struct train {
 	uint32_t *rows;			/* [n] */
 	float *x, *h, *dh;		/* [batch x ldx], [batch x k] */
 	float *s, *g;			/* [batch x m] margins; derivative of the loss by them */
-	float *cost;			/* [batch x m] */
 	double weight_scale;
 	struct rng rng;
 };
@@ -125,7 +125,6 @@ layout(const struct train *t, float *from, struct block *b)
 	b->p = carve(&from, d * t->k);
 	b->v = carve(&from, m * t->k);
 	b->b = carve(&from, m);
-	b->c = t->t->costs ? carve(&from, (d + 1) * m) : NULL;
 }
 
 static size_t
@@ -141,10 +140,10 @@ setup(struct train *t, struct err *e)
 	float *at;
 
 	t->k = t->params->latent_dim;
-	t->ldx = AFFINE_STRIDE(d + 1);
+	t->ldx = AFFINE_STRIDE(d);
 	t->matrices = AFFINE_STRIDE(d * t->k) + AFFINE_STRIDE(m * t->k);
-	t->total = t->matrices + AFFINE_STRIDE(m) + (t->t->costs ? AFFINE_STRIDE((d + 1) * m) : 0);
-	work = AFFINE_STRIDE(n * t->ldx) + 2 * AFFINE_STRIDE(n * t->k) + 3 * AFFINE_STRIDE(n * m);
+	t->total = t->matrices + AFFINE_STRIDE(m);
+	work = AFFINE_STRIDE(n * t->ldx) + 2 * AFFINE_STRIDE(n * t->k) + 2 * AFFINE_STRIDE(n * m);
 	if (!mem_mul(2, t->total, &all))
 		return err_nomem(e);
 	t->memory = mem_aligned(all + work, sizeof *t->memory, e);
@@ -159,7 +158,6 @@ setup(struct train *t, struct err *e)
 	t->dh = carve(&at, n * t->k);
 	t->s = carve(&at, n * m);
 	t->g = carve(&at, n * m);
-	t->cost = carve(&at, n * m);
 	return adam_init(&t->adam, t->total, t->params->rate, e);
 }
 
@@ -182,7 +180,6 @@ gather(struct train *t, const uint32_t *rows, size_t n)
 		memcpy(x, t->d->x + (size_t)rows[i] * d, d * sizeof *x);
 		for (size_t j = 0; j < d && t->params->noise_alpha > 0; j++)
 			x[j] += (float)(t->params->noise_alpha * rng_normal(&t->rng));
-		x[d] = 1;
 	}
 }
 
@@ -203,18 +200,6 @@ pairs(const float *score, const float *s, size_t m, float w, float *g)
 		}
 }
 
-static void
-cost_errors(const struct train *t, size_t row, float w, float *y)
-{
-	const float *cost = t->d->cost + row * t->d->m;
-
-	for (size_t j = 0; j < t->d->m; j++) {
-		float z = (cost[j] - t->t->cost_mean[j]) / t->t->cost_spread[j];
-
-		y[j] = isnan(z) ? 0 : w * (y[j] - z);
-	}
-}
-
 /* One batch: margins, their derivatives, gradient, update. */
 static void
 step(struct train *t, const uint32_t *rows, size_t n)
@@ -222,15 +207,12 @@ step(struct train *t, const uint32_t *rows, size_t n)
 	size_t d = t->d->d, m = t->d->m, k = t->k;
 	struct mat x = { t->x, n, d, t->ldx }, h = { t->h, n, k, k }, dh = { t->dh, n, k, k };
 	struct mat p = { t->w.p, d, k, k }, v = { t->w.v, m, k, k };
-	struct mat s = { t->s, n, m, m }, g = { t->g, n, m, m }, cost = { t->cost, n, m, m };
-	struct mat x1 = { t->x, n, d + 1, t->ldx }, c = { t->w.c, d + 1, m, m };
+	struct mat s = { t->s, n, m, m }, g = { t->g, n, m, m };
 	float decay = (float)t->params->regularization;
 
 	gather(t, rows, n);
 	mat_mul_nn(1, x, p, 0, h, NULL);
 	mat_mul_nt(1, h, v, 0, s, NULL);
-	if (t->t->costs)
-		mat_mul_nn(1, x1, c, 0, cost, NULL);
 	memset(t->grad.b, 0, m * sizeof *t->grad.b);
 	for (size_t i = 0; i < n; i++) {
 		float w = t->d->weight == NULL ? 1 :
@@ -241,14 +223,10 @@ step(struct train *t, const uint32_t *rows, size_t n)
 		pairs(t->d->score + rows[i] * m, t->s + i * m, m, w, t->g + i * m);
 		for (size_t j = 0; j < m; j++)
 			t->grad.b[j] += t->g[i * m + j];
-		if (t->t->costs)
-			cost_errors(t, rows[i], w, t->cost + i * m);
 	}
 	mat_mul_nn(1, g, v, 0, dh, NULL);
 	mat_mul_tn(1, x, dh, 0, (struct mat){ t->grad.p, d, k, k });
 	mat_mul_tn(1, g, h, 0, (struct mat){ t->grad.v, m, k, k });
-	if (t->t->costs)
-		mat_mul_tn(1, x1, cost, 0, (struct mat){ t->grad.c, d + 1, m, m });
 	adam_next(&t->adam);
 	adam_apply(&t->adam, t->w.x, &t->grad.x, 1, 1 / (float)n, decay, 0, t->matrices);
 	adam_apply(&t->adam, t->w.x, &t->grad.x, 1, 1 / (float)n, 0, t->matrices, t->total);
@@ -319,12 +297,13 @@ collapse(const struct train *t, const struct mf *mf)
 	}
 }
 
-/* Least squares of the scores on rows [from, to): score = level + slope * margin. */
-static void
-calibrate(const struct train *t, const struct mf *mf, size_t from, size_t to, float *y,
-	double *level, double *slope)
+/* Sums over the known cells of some rows: margins x, scores y. */
+struct sums { double n, x, y, xx, xy; };
+
+static struct sums
+sums_of(const struct train *t, const struct mf *mf, size_t from, size_t to, float *y)
 {
-	double n = 0, sx = 0, sy = 0, sxx = 0, sxy = 0;
+	struct sums s = { 0, 0, 0, 0, 0 };
 
 	for (size_t i = from; i < to; i++) {
 		size_t row = t->rows[i];
@@ -335,19 +314,28 @@ calibrate(const struct train *t, const struct mf *mf, size_t from, size_t to, fl
 		for (size_t j = 0; j < mf->m; j++) {
 			if (isnan(score[j]))
 				continue;
-			n += w;
-			sx += w * (double)y[j];
-			sy += w * (double)score[j];
-			sxx += w * (double)y[j] * (double)y[j];
-			sxy += w * (double)y[j] * (double)score[j];
+			s.n += w;
+			s.x += w * (double)y[j];
+			s.y += w * (double)score[j];
+			s.xx += w * (double)y[j] * (double)y[j];
+			s.xy += w * (double)y[j] * (double)score[j];
 		}
 	}
-	*slope = n * sxx - sx * sx > 1e-12 ? (n * sxy - sx * sy) / (n * sxx - sx * sx) : 1;
-	*slope = *slope > LEAST_SLOPE ? *slope : LEAST_SLOPE;
-	*level = n > 0 ? (sy - *slope * sx) / n : 0.5;
+	return s;
 }
 
-/* Margins to scores, and costs to USD. */
+/* Least squares of scores by margins. */
+static double
+slope_of(const struct sums *s)
+{
+	double var = s->n * s->xx - s->x * s->x, slope = 1;
+
+	if (var > 1e-12)
+		slope = (s->n * s->xy - s->x * s->y) / var;
+	return slope > LEAST_SLOPE ? slope : LEAST_SLOPE;
+}
+
+/* Margins to scores. */
 static void
 finish(const struct train *t, const struct mf *mf, double level, double slope)
 {
@@ -360,10 +348,6 @@ finish(const struct train *t, const struct mf *mf, double level, double slope)
 			row[j] = (float)((double)row[j] * slope + (i == d ? level : 0));
 			if (i == d && !t->t->seen[j])
 				row[j] = t->t->score_mean[j];
-			if (!t->t->costs || t->t->cost_mean[j] < 0)
-				continue;
-			row[m + j] = t->w.c[i * m + j] * t->t->cost_spread[j] +
-			    (i == d ? t->t->cost_mean[j] : 0);
 		}
 	}
 }
@@ -373,7 +357,8 @@ static int
 train_twice(struct train *t, const struct mf *mf, struct err *e)
 {
 	size_t n = t->d->n, probe = n / PROBE_SHARE;
-	double level, slope, sum = 0;
+	double slope, sum = 0;
+	struct sums s;
 	float *y = mem_aligned(mf->stride, sizeof *y, e);
 	int r = -1;
 
@@ -391,13 +376,15 @@ train_twice(struct train *t, const struct mf *mf, struct err *e)
 	if (train(t, n - probe, e) < 0)
 		goto out;
 	collapse(t, mf);
-	calibrate(t, mf, probe > 0 ? n - probe : 0, n, y, &level, &slope);
+	s = sums_of(t, mf, probe > 0 ? n - probe : 0, n, y);
+	slope = slope_of(&s);
 	if (probe > 0) {
 		if (train(t, n, e) < 0)
 			goto out;
 		collapse(t, mf);
 	}
-	finish(t, mf, level, slope);
+	s = sums_of(t, mf, 0, n, y);
+	finish(t, mf, s.n > 0 ? (s.y - slope * s.x) / s.n : 0.5, slope);
 	r = 0;
 	for (size_t i = 0; i < (mf->d + 1) * mf->stride && r == 0; i++)
 		if (!(fabsf(mf->w[i]) <= MAX_WEIGHT))
@@ -414,8 +401,8 @@ memory(const void *params, size_t n, size_t d, size_t m)
 	const struct mf_params *p = params;
 	uint64_t k = p->latent_dim, batch = batch_of(p, n);
 
-	return 16 * (d * k + m * k + (d + 2) * m + 64) + 12 * (d + 1) * (2 * m + AFFINE_PAD) +
-	    4 * (batch * (d + 2 * k + 3 * m + AFFINE_PAD) + n);
+	return 16 * (d * k + m * k + m + 64) + 8 * (d + 1) * (m + AFFINE_PAD) +
+	    4 * (batch * (d + 2 * k + 2 * m + AFFINE_PAD) + n) + costhead_memory(n, d, m);
 }
 
 static void
@@ -426,6 +413,7 @@ mf_free(void *model)
 	if (mf == NULL)
 		return;
 	target_finish(&mf->target);
+	costhead_finish(&mf->cost);
 	free(mf->w);
 	free(mf->tensor);
 	free(mf);
@@ -440,8 +428,7 @@ params_of(const void *model)
 static int
 shape_of(struct mf *mf, struct err *e)
 {
-	mf->outputs = mf->m * (mf->target.costs ? 2 : 1);
-	mf->stride = AFFINE_STRIDE(mf->outputs);
+	mf->stride = AFFINE_STRIDE(mf->m);
 	mf->kernel = dot_best();
 	mf->w = mem_aligned((mf->d + 1) * mf->stride, sizeof *mf->w, e);
 	return mf->w == NULL ? -1 : 0;
@@ -450,14 +437,14 @@ shape_of(struct mf *mf, struct err *e)
 static int
 make_tensor(struct mf *mf, struct err *e)
 {
-	float *to = mf->tensor = mem_aligned((mf->d + 1) * mf->outputs, sizeof *to, e);
+	float *to = mf->tensor = mem_aligned((mf->d + 1) * mf->m, sizeof *to, e);
 
 	if (to == NULL)
 		return -1;
-	for (size_t j = 0; j < mf->outputs; j++)
+	for (size_t j = 0; j < mf->m; j++)
 		for (size_t i = 0; i < mf->d; i++)
 			*to++ = mf->w[i * mf->stride + j];
-	memcpy(to, mf->w + mf->d * mf->stride, mf->outputs * sizeof *to);
+	memcpy(to, mf->w + mf->d * mf->stride, mf->m * sizeof *to);
 	return 0;
 }
 
@@ -465,11 +452,13 @@ static void *
 fit(const void *params, const struct scorer_data *d, struct err *e)
 {
 	struct mf *mf = mem_calloc(1, sizeof *mf, e);
-	struct train t = { .params = params, .d = d };
+	struct scorer_data scores = *d;
+	struct train t = { .params = params, .d = &scores };
 	bool done = false;
 
 	if (mf == NULL)
 		return NULL;
+	scores.cost = NULL;
 	mf->params = *t.params;
 	mf->d = d->d;
 	mf->m = d->m;
@@ -478,9 +467,9 @@ fit(const void *params, const struct scorer_data *d, struct err *e)
 		err_set(e, ERR_INPUT, "%zu rows: matrix factorisation learns from 1 to %lu", d->n,
 		    (unsigned long)UINT32_MAX);
 	else
-		done = mat_open(e) == 0 && target_init(&mf->target, d, e) == 0 &&
+		done = mat_open(e) == 0 && target_init(&mf->target, &scores, e) == 0 &&
 		    shape_of(mf, e) == 0 && setup(&t, e) == 0 && train_twice(&t, mf, e) == 0 &&
-		    make_tensor(mf, e) == 0;
+		    make_tensor(mf, e) == 0 && costhead_fit(&mf->cost, d, e) == 0;
 	release(&t);
 	if (done)
 		return mf;
@@ -492,18 +481,19 @@ static int
 save(const void *model, const char *prefix, struct tensorfile_writer *w, struct err *e)
 {
 	const struct mf *mf = model;
-	const uint64_t shape[] = { mf->outputs, mf->d };
+	const uint64_t shape[] = { mf->m, mf->d };
 	char name[TARGET_NAME];
 
 	if (mf->tensor == NULL)
 		return err_set(e, ERR_BUG, "a loaded matrix factorisation cannot be saved");
-	if (target_save(&mf->target, prefix, "mf", w, e) < 0)
+	if (target_save(&mf->target, prefix, "mf", w, e) < 0 ||
+	    costhead_save(&mf->cost, prefix, "mf", w, e) < 0)
 		return -1;
 	if (tensorfile_writer_add(w, target_name(name, prefix, "mf", ".weight"), DTYPE_F32, 2, shape,
 	    mf->tensor, e) < 0)
 		return -1;
 	return tensorfile_writer_add(w, target_name(name, prefix, "mf", ".bias"), DTYPE_F32, 1, shape,
-	    mf->tensor + mf->outputs * mf->d, e);
+	    mf->tensor + mf->m * mf->d, e);
 }
 
 static int
@@ -515,9 +505,11 @@ load_all(struct mf *mf, const struct tensorfile *f, const char *prefix, struct e
 
 	if (mf->d == 0 || mf->m == 0)
 		return err_set(e, ERR_INPUT, "%zu models, %zu dimensions", mf->m, mf->d);
-	if (target_load(&mf->target, f, prefix, "mf", mf->m, e) < 0)
+	if (target_load(&mf->target, f, prefix, "mf", mf->m, e) < 0 ||
+	    costhead_load(&mf->cost, f, prefix, "mf", mf->m, mf->d, e) < 0)
 		return -1;
-	shape[0] = mf->m * (mf->target.costs ? 2 : 1);
+	mf->target.costs = false;
+	shape[0] = mf->m;
 	shape[1] = mf->d;
 	weight = tensorfile_need(f, target_name(name, prefix, "mf", ".weight"), DTYPE_F32, 2, shape, e);
 	if (weight == NULL || target_check(weight, MAX_WEIGHT, e) < 0)
@@ -525,10 +517,10 @@ load_all(struct mf *mf, const struct tensorfile *f, const char *prefix, struct e
 	bias = tensorfile_need(f, target_name(name, prefix, "mf", ".bias"), DTYPE_F32, 1, shape, e);
 	if (bias == NULL || target_check(bias, MAX_WEIGHT, e) < 0 || shape_of(mf, e) < 0)
 		return -1;
-	for (size_t j = 0; j < mf->outputs; j++)
+	for (size_t j = 0; j < mf->m; j++)
 		for (size_t i = 0; i < mf->d; i++)
 			mf->w[i * mf->stride + j] = ((const float *)weight->data)[j * mf->d + i];
-	memcpy(mf->w + mf->d * mf->stride, bias->data, mf->outputs * sizeof *mf->w);
+	memcpy(mf->w + mf->d * mf->stride, bias->data, mf->m * sizeof *mf->w);
 	return 0;
 }
 
@@ -550,25 +542,53 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 	return mf;
 }
 
+struct scratch {
+	float *y;			/* [stride] */
+	struct costhead_scratch cost;
+};
+
+static void
+scratch_free(void *scratch)
+{
+	struct scratch *s = scratch;
+
+	if (s == NULL)
+		return;
+	free(s->y);
+	costhead_scratch_finish(&s->cost);
+	free(s);
+}
+
 static void *
 scratch_new(const void *model, struct err *e)
 {
-	return mem_aligned(((const struct mf *)model)->stride, sizeof(float), e);
+	const struct mf *mf = model;
+	struct scratch *s = mem_calloc(1, sizeof *s, e);
+
+	if (s == NULL)
+		return NULL;
+	s->y = mem_aligned(mf->stride, sizeof *s->y, e);
+	if (s->y == NULL || costhead_scratch_init(&s->cost, &mf->cost, e) < 0) {
+		scratch_free(s);
+		return NULL;
+	}
+	return s;
 }
 
 static void
 score(const void *model, const float *q, size_t skip, void *scratch, float *out, float *cost)
 {
 	const struct mf *mf = model;
-	float *y = scratch;
+	struct scratch *s = scratch;
 
 	(void)skip;
-	if (target_zero(q, mf->d)) {
+	if (target_zero(q, mf->d))
 		target_means(&mf->target, out, cost);
-		return;
+	else {
+		affine_apply(mf->kernel, mf->w, mf->d, mf->stride, q, s->y);
+		target_predict(&mf->target, s->y, out, cost);
 	}
-	affine_apply(mf->kernel, mf->w, mf->d, mf->stride, q, y);
-	target_predict(&mf->target, y, out, cost);
+	costhead_score(&mf->cost, q, &s->cost, cost);
 }
 
 const struct scorer_kind mf_kind = {
@@ -586,7 +606,7 @@ const struct scorer_kind mf_kind = {
 	.save = save,
 	.load = load,
 	.scratch_new = scratch_new,
-	.scratch_free = free,
+	.scratch_free = scratch_free,
 	.score = score,
 	.uses_blas = true,
 };

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "math/mat.h"
+#include "model/costhead.h"
 #include "model/mlptrain.h"
 
 #define MAX_WEIGHT 1e6f
@@ -16,7 +17,8 @@ static const char *const activations[] = { "relu", "tanh", "logistic", "identity
 struct mlp {
 	struct mlp_params params;
 	struct mlp_shape shape;
-	struct target target;
+	struct target target;		/* of scores */
+	struct costhead cost;
 	size_t d, m;
 	bool best;			/* outputs are logits */
 	enum dot_kernel kernel;
@@ -286,10 +288,11 @@ memory(const void *params, size_t n, size_t d, size_t m)
 	const struct mlp_params *p = params;
 	struct mlp_shape s;
 
-	if (!mlp_shape_init(&s, p, d, 2 * m))
+	if (!mlp_shape_init(&s, p, d, m))
 		return UINT64_MAX;
 	/* Each net on a thread of its own, and the weights twice. */
-	return nets_for(p, n) * (mlptrain_memory(p, &s, n) + 8 * s.total);
+	return nets_for(p, n) * (mlptrain_memory(p, &s, n) + 8 * s.total) +
+	    costhead_memory(n, d, m);
 }
 
 static void
@@ -300,6 +303,7 @@ mlp_free(void *model)
 	if (mlp == NULL)
 		return;
 	target_finish(&mlp->target);
+	costhead_finish(&mlp->cost);
 	free(mlp->w);
 	free(mlp->tensor);
 	free(mlp);
@@ -399,9 +403,7 @@ make_tensors(struct mlp *mlp, struct err *e)
 static int
 shape_of(struct mlp *mlp, struct err *e)
 {
-	size_t outputs = mlp->m * (mlp->target.costs ? 2 : 1);
-
-	if (!mlp_shape_init(&mlp->shape, &mlp->params, mlp->d, outputs))
+	if (!mlp_shape_init(&mlp->shape, &mlp->params, mlp->d, mlp->m))
 		return err_nomem(e);
 	mlp->kernel = dot_best();
 	mlp->w = mem_aligned(mlp->shape.total, mlp->params.n_nets * sizeof *mlp->w, e);
@@ -412,16 +414,19 @@ static void *
 fit(const void *params, const struct scorer_data *d, struct err *e)
 {
 	struct mlp *mlp = mem_calloc(1, sizeof *mlp, e);
+	struct scorer_data scores = *d;
 
 	if (mlp == NULL)
 		return NULL;
+	scores.cost = NULL;
 	mlp->params = *(const struct mlp_params *)params;
 	mlp->params.n_nets = nets_for(&mlp->params, d->n);
 	mlp->d = d->d;
 	mlp->m = d->m;
 	mlp->best = d->best;
-	if (mat_open(e) < 0 || target_init(&mlp->target, d, e) < 0 || shape_of(mlp, e) < 0 ||
-	    train_nets(mlp, d, e) < 0 || make_tensors(mlp, e) < 0) {
+	if (mat_open(e) < 0 || target_init(&mlp->target, &scores, e) < 0 ||
+	    shape_of(mlp, e) < 0 || train_nets(mlp, &scores, e) < 0 || make_tensors(mlp, e) < 0 ||
+	    costhead_fit(&mlp->cost, d, e) < 0) {
 		mlp_free(mlp);
 		return NULL;
 	}
@@ -448,7 +453,8 @@ save(const void *model, const char *prefix, struct tensorfile_writer *w, struct 
 
 	if (from == NULL)
 		return err_set(e, ERR_BUG, "a loaded perceptron cannot be saved");
-	if (target_save(&mlp->target, prefix, "mlp", w, e) < 0)
+	if (target_save(&mlp->target, prefix, "mlp", w, e) < 0 ||
+	    costhead_save(&mlp->cost, prefix, "mlp", w, e) < 0)
 		return -1;
 	if (mlp->best && tensorfile_writer_add(w, target_name(name, prefix, "mlp", ".softmax"),
 	    DTYPE_U8, 1, one, &best, e) < 0)
@@ -502,7 +508,7 @@ check_size(struct mlp *mlp, const struct tensorfile *f, struct err *e)
 		return err_set(e, ERR_INPUT, "%zu models, %zu dimensions", mlp->m, mlp->d);
 	if (mlp->params.n_nets == 0)
 		mlp->params.n_nets = 1;
-	if (!mlp_shape_init(&s, &mlp->params, mlp->d, mlp->m * (mlp->target.costs ? 2 : 1)) ||
+	if (!mlp_shape_init(&s, &mlp->params, mlp->d, mlp->m) ||
 	    saved_size(&s) > tensorfile_bytes(f) / sizeof(float) / mlp->params.n_nets)
 		return err_set(e, ERR_INPUT, "the layers of llmr.hparams need more weights than "
 		    "the file has");
@@ -517,8 +523,10 @@ load_all(struct mlp *mlp, const struct tensorfile *f, const char *prefix, struct
 	char name[TARGET_NAME];
 
 	if (target_load(&mlp->target, f, prefix, "mlp", mlp->m, e) < 0 ||
+	    costhead_load(&mlp->cost, f, prefix, "mlp", mlp->m, mlp->d, e) < 0 ||
 	    check_size(mlp, f, e) < 0 || shape_of(mlp, e) < 0)
 		return -1;
+	mlp->target.costs = false;
 	if (tensorfile_find(f, target_name(name, prefix, "mlp", ".softmax")) != NULL) {
 		flag = tensorfile_need(f, name, DTYPE_U8, 1, one, e);
 		if (flag == NULL)
@@ -552,7 +560,8 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 
 struct scratch {
 	float *a, *b;			/* [widest layer] */
-	float *sum;			/* [outputs] over the nets */
+	float *sum;			/* [m] over the nets */
+	struct costhead_scratch cost;
 };
 
 static void
@@ -565,6 +574,7 @@ scratch_free(void *scratch)
 	free(s->a);
 	free(s->b);
 	free(s->sum);
+	costhead_scratch_finish(&s->cost);
 	free(s);
 }
 
@@ -581,8 +591,9 @@ scratch_new(const void *model, struct err *e)
 		width = mlp->shape.stride[l] > width ? mlp->shape.stride[l] : width;
 	s->a = mem_aligned(width, sizeof *s->a, e);
 	s->b = mem_aligned(width, sizeof *s->b, e);
-	s->sum = mem_aligned(mlp->shape.size[mlp->shape.layers], sizeof *s->sum, e);
-	if (s->a == NULL || s->b == NULL || s->sum == NULL) {
+	s->sum = mem_aligned(mlp->m, sizeof *s->sum, e);
+	if (s->a == NULL || s->b == NULL || s->sum == NULL ||
+	    costhead_scratch_init(&s->cost, &mlp->cost, e) < 0) {
 		scratch_free(s);
 		return NULL;
 	}
@@ -612,24 +623,25 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 {
 	const struct mlp *mlp = model;
 	struct scratch *s = scratch;
-	size_t outputs = mlp->shape.size[mlp->shape.layers];
 	float share = 1 / (float)mlp->params.n_nets;
 
 	(void)skip;
 	if (target_zero(q, mlp->d)) {
 		target_means(&mlp->target, out, cost);
+		costhead_score(&mlp->cost, q, &s->cost, cost);
 		return;
 	}
-	memset(s->sum, 0, outputs * sizeof *s->sum);
+	memset(s->sum, 0, mlp->m * sizeof *s->sum);
 	for (size_t k = 0; k < mlp->params.n_nets; k++) {
 		float *y = run_net(mlp, mlp->w + k * mlp->shape.total, q, s);
 
 		if (mlp->best)
 			mlp_softmax(y, NULL, mlp->m);
-		for (size_t j = 0; j < outputs; j++)
+		for (size_t j = 0; j < mlp->m; j++)
 			s->sum[j] += share * y[j];
 	}
 	target_predict(&mlp->target, s->sum, out, cost);
+	costhead_score(&mlp->cost, q, &s->cost, cost);
 }
 
 const struct scorer_kind mlp_kind = {

@@ -5,8 +5,10 @@
 #include "model/knn.h"
 #include "model/mf.h"
 #include "model/mlp.h"
+#include "model/ridge.h"
 
-const struct scorer_kind *const scorer_kinds[] = { &knn_kind, &mf_kind, &mlp_kind, NULL };
+const struct scorer_kind *const scorer_kinds[] = { &knn_kind, &mf_kind, &mlp_kind, &ridge_kind,
+	NULL };
 
 const char *
 scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name)
