@@ -256,7 +256,7 @@ const struct command commands[] = {
 	  .opts = convert_opts, .run = cmd_convert, .exits = "65 66 73 74 75 78 130",
 	  .see_also = "llmr-extract(1) llmr-train(1) llmr-records(5)" },
 	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
-	  .operands = "KIND", .operand_choices = "knn", .min_args = 1, .max_args = 1,
+	  .operands = "KIND", .operand_choices = "knn|svm|mlp|mf|ridge|trees|hybrid", .min_args = 1, .max_args = 1,
 	  .opts = train_opts, .run = cmd_train, .exits = "65 66 69 73 74 75 130",
 	  .see_also = "llmr-convert(1) llmr-eval(1) llmr-artifact(5)" },
 	{ .name = "eval", .group = "routers", .summary = "measure a router against baselines",
