@@ -1,14 +1,16 @@
 /* llmr eval - judge a router against the baselines on records with known scores. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "cmd.h"
-#include "fmt/jsonw.h"
+#include "evalout.h"
 #include "load.h"
-#include "model/eval.h"
+#include "model/artifact.h"
+#include "model/evaluation.h"
+#include "model/gate.h"
+#include "model/predict.h"
 #include "runlog.h"
 
 #define NAMED_LEAKS 5
@@ -21,9 +23,14 @@ struct judging {
 	float *score, *cost;		/* [n x m] in the router's order of models */
 	bool *candidate;		/* [m] */
 	size_t candidates;
-	size_t *choice, *best;		/* [n] */
+	size_t *best;			/* [n] best single in each row */
 	size_t best_single, cheapest;
-	struct eval_result result;
+	size_t weak, strong;		/* POLICY_NONE: no pair */
+	struct predict predict;
+	struct router *other;		/* of --against */
+	float *other_score, *other_cost;	/* [n] true outcome of its choices, NaN = unknown; one block */
+	struct gate *gate;
+	struct evaluation evaluation;
 };
 
 /* Leave out what the router was trained on, and say so. */
@@ -35,7 +42,8 @@ drop_leaks(struct ctx *c, struct judging *j)
 	if (rows == NULL)
 		return -1;
 	for (size_t i = 0; i < j->all->n; i++) {
-		if (!router_knows(j->router, j->all->query_id[i])) {
+		if (!router_knows(j->router, j->all->query_id[i]) &&
+		    (j->other == NULL || !router_knows(j->other, j->all->query_id[i]))) {
 			rows[kept++] = i;
 			continue;
 		}
@@ -69,11 +77,9 @@ allocate(struct judging *j, struct err *e)
 	j->score = mem_calloc(cells, sizeof *j->score, e);
 	j->cost = mem_calloc(cells, sizeof *j->cost, e);
 	j->candidate = mem_calloc(m, sizeof *j->candidate, e);
-	j->choice = mem_calloc(n, 2 * sizeof *j->choice, e);
-	if (j->score == NULL || j->cost == NULL || j->candidate == NULL || j->choice == NULL)
-		return -1;
-	j->best = j->choice + n;
-	return 0;
+	j->best = mem_calloc(n, sizeof *j->best, e);
+	return j->score == NULL || j->cost == NULL || j->candidate == NULL || j->best == NULL ?
+	    -1 : 0;
 }
 
 /* One warning for a list of models, the first few by name. */
@@ -161,145 +167,128 @@ find_baselines(struct ctx *c, struct judging *j)
 		j->best[i] = j->best_single;
 }
 
+/* A model of the router by the name that an option gives; POLICY_NONE and ctx->err when there is none. */
+static size_t
+named_model(struct ctx *c, const struct judging *j, const char *option)
+{
+	const char *name = opt_str(c, option);
+	size_t k = map_find(&j->router->models, name, strlen(name));
+
+	if (k != MAP_NONE && j->candidate[k])
+		return k;
+	err_set(&c->err, ERR_USAGE, "--%s: '%s' is not a model of %s", option, name,
+	    k == MAP_NONE ? "the router" : "the data");
+	return POLICY_NONE;
+}
+
+/* Of two models the one that scored higher in training is the strong one, unless options say. */
+static int
+find_pair(struct ctx *c, struct judging *j)
+{
+	const float *mean = j->router->score_mean;
+	size_t two[2] = { POLICY_NONE, POLICY_NONE }, n = 0;
+	bool weak = opt_given(c, "weak"), strong = opt_given(c, "strong");
+
+	j->weak = j->strong = POLICY_NONE;
+	for (size_t k = 0; k < j->router->models.len; k++)
+		if (j->candidate[k] && n++ < 2)
+			two[n - 1] = k;
+	if (weak != strong && n != 2)
+		return err_set(&c->err, ERR_USAGE, "--weak and --strong go together: "
+		    "there are %zu models", n);
+	if (!weak && !strong && n != 2)
+		return 0;
+	if (weak && (j->weak = named_model(c, j, "weak")) == POLICY_NONE)
+		return -1;
+	if (strong && (j->strong = named_model(c, j, "strong")) == POLICY_NONE)
+		return -1;
+	if (!weak && !strong)
+		j->strong = mean[two[1]] > mean[two[0]] ? two[1] : two[0];
+	if (j->strong == POLICY_NONE)
+		j->strong = j->weak == two[0] ? two[1] : two[0];
+	if (j->weak == POLICY_NONE)
+		j->weak = j->strong == two[0] ? two[1] : two[0];
+	if (j->weak == j->strong)
+		return err_set(&c->err, ERR_USAGE, "--weak and --strong name the same model");
+	return 0;
+}
+
+static bool
+has_model(const struct dataset *ds, size_t k)
+{
+	for (size_t i = 0; i < ds->n; i++)
+		if (!isnan(ds->score[i * ds->m + k]))
+			return true;
+	return false;
+}
+
+/* What the other router's choices came to, from the data's own matrices. */
+static int
+judge_other(struct ctx *c, struct judging *j, struct policy policy, struct pool *pool)
+{
+	const struct dataset *ds = j->data;
+	const struct map *models = &j->other->models;
+	size_t n = ds->n, m = models->len;
+	bool *allowed = mem_calloc(m, sizeof *allowed, &c->err);
+	size_t *column = mem_calloc(m, sizeof *column, &c->err);
+	struct predict p = { 0 };
+	int r = -1;
+
+	j->other_score = mem_calloc(n, 2 * sizeof *j->other_score, &c->err);
+	if (allowed == NULL || column == NULL || j->other_score == NULL)
+		goto out;
+	j->other_cost = j->other_score + n;
+	for (size_t k = 0; k < m; k++) {
+		column[k] = map_find(&ds->models, models->keys[k], models->key_len[k]);
+		allowed[k] = column[k] != MAP_NONE && has_model(ds, column[k]);
+	}
+	policy.allowed = allowed;
+	if (predict_run(j->other, &policy, ds->query, n, pool, &p, &c->err) < 0)
+		goto out;
+	for (size_t i = 0; i < n; i++) {
+		size_t at = p.choice[i] == POLICY_NONE ? 0 : i * ds->m + column[p.choice[i]];
+
+		j->other_score[i] = p.choice[i] == POLICY_NONE ? NAN : ds->score[at];
+		j->other_cost[i] = p.choice[i] == POLICY_NONE ? NAN : ds->cost[at];
+	}
+	r = 0;
+out:
+	predict_finish(&p);
+	free(allowed);
+	free(column);
+	return r;
+}
+
 static int
 judge(struct ctx *c, struct judging *j)
 {
 	struct policy policy = POLICY_INIT;
 	struct pool *pool = pool_new(c->threads, &c->err);
-	struct eval_input in = { .n = j->data->n, .m = j->router->models.len, .score = j->score,
-		.cost = j->cost, .candidate = j->candidate, .choice = j->choice, .best = j->best,
+	struct evaluation_input x = { .in = { .n = j->data->n, .m = j->router->models.len,
+		.score = j->score, .cost = j->cost, .candidate = j->candidate, .best = j->best,
 		.cheapest = j->cheapest, .min_full = (size_t)opt_int(c, "min-full"),
-		.draws = (size_t)opt_int(c, "bootstrap"), .seed = (uint64_t)opt_int(c, "seed") };
+		.draws = (size_t)opt_int(c, "bootstrap"), .seed = (uint64_t)opt_int(c, "seed") },
+		.prior = j->router->score_mean, .task = j->data->task, .tasks = &j->data->tasks,
+		.weak = j->weak, .strong = j->strong };
 	int r = -1;
 
 	if (pool == NULL)
 		return -1;
 	policy.allowed = j->candidate;
 	policy.cost_weight = opt_num(c, "cost-weight");
-	if (router_batch(j->router, &policy, j->data->query, j->data->n, j->choice, NULL, pool,
-	    &c->err) == 0)
-		r = eval_run(&in, pool, &j->result, &c->err);
+	if (predict_run(j->router, &policy, j->data->query, j->data->n, pool, &j->predict,
+	    &c->err) < 0 || (j->other != NULL && judge_other(c, j, policy, pool) < 0))
+		goto out;
+	x.in.choice = j->predict.choice;
+	x.predicted = j->predict.score;
+	x.expected = j->predict.cost;
+	x.time_us = j->predict.time_us;
+	x.other_score = j->other_score;
+	x.other_cost = j->other_cost;
+	r = evaluation_run(&x, pool, &j->evaluation, &c->err);
+out:
 	pool_free(pool);
 	return r;
-}
-
-static void
-put_ci(struct jsonw *w, const char *key, const struct bootstrap_ci *ci)
-{
-	jsonw_key(w, key);
-	jsonw_object(w);
-	jsonw_kdouble(w, "value", ci->value);
-	jsonw_key(w, "ci95");
-	if (isnan(ci->lo))
-		jsonw_null(w);
-	else {
-		jsonw_array(w);
-		jsonw_double(w, ci->lo);
-		jsonw_double(w, ci->hi);
-		jsonw_end_array(w);
-	}
-	jsonw_end_object(w);
-}
-
-/* {model, score, cost}; model left out when NULL and cost when told. */
-static void
-put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost,
-	bool has_cost)
-{
-	jsonw_key(w, key);
-	jsonw_object(w);
-	if (model != NULL)
-		jsonw_kstr(w, "model", model);
-	jsonw_kdouble(w, "score", score);
-	if (has_cost)
-		jsonw_kdouble(w, "cost", cost);
-	jsonw_end_object(w);
-}
-
-static void
-put_shares(struct jsonw *w, const struct judging *j)
-{
-	size_t m = j->router->models.len;
-
-	jsonw_key(w, "chosen");
-	jsonw_object(w);
-	for (size_t k = 0; k < m; k++) {
-		size_t times = 0;
-
-		for (size_t i = 0; i < j->data->n; i++)
-			times += j->choice[i] == k;
-		jsonw_key_n(w, j->router->models.keys[k], j->router->models.key_len[k]);
-		jsonw_int(w, (int64_t)times);
-	}
-	jsonw_end_object(w);
-}
-
-static void
-report_json(const struct judging *j, struct buf *b)
-{
-	const struct eval_result *r = &j->result;
-	const char *const *name = (const char *const *)j->router->models.keys;
-	struct jsonw w;
-
-	jsonw_init(&w, b);
-	jsonw_object(&w);
-	jsonw_kint(&w, "queries", (int64_t)j->data->n);
-	jsonw_kint(&w, "full_queries", (int64_t)r->full);
-	jsonw_kint(&w, "dropped_leaks", (int64_t)j->leaks);
-	jsonw_kint(&w, "models", (int64_t)j->candidates);
-	put_arm(&w, "router", NULL, r->router, r->router_cost, true);
-	put_arm(&w, "best_single", name[j->best_single], r->best, r->best_cost, true);
-	put_arm(&w, "random", NULL, r->random, NAN, false);
-	jsonw_key(&w, "cheapest");
-	if (j->cheapest == POLICY_NONE)
-		jsonw_null(&w);
-	else {
-		jsonw_object(&w);
-		jsonw_kstr(&w, "model", name[j->cheapest]);
-		jsonw_kdouble(&w, "score", r->cheapest);
-		jsonw_kdouble(&w, "cost", r->cheapest_cost);
-		jsonw_end_object(&w);
-	}
-	put_arm(&w, "oracle", NULL, r->oracle, r->oracle_cost, true);
-	put_ci(&w, "delta_best_single", &r->delta);
-	put_ci(&w, "gap_closed", &r->gap);
-	jsonw_kdouble(&w, "tie_rate", r->tie_rate);
-	put_shares(&w, j);
-	jsonw_end_object(&w);
-}
-
-static void
-print_arm(const char *what, const char *model, double score, double cost)
-{
-	char money[32] = "-";
-
-	if (!isnan(cost))
-		(void)snprintf(money, sizeof money, "%.6f", cost);
-	out_printf("%-12s %8.4f %12s  %s\n", what, score, money, model);
-}
-
-static void
-report_people(const struct judging *j)
-{
-	const struct eval_result *r = &j->result;
-	const char *const *name = (const char *const *)j->router->models.keys;
-
-	out_printf("%zu queries judged, %zu dropped as seen in training, %zu models\n", r->full,
-	    j->leaks, j->candidates);
-	if (!r->compared)
-		return;
-	out_printf("%-12s %8s %12s  %s\n", "", "score", "USD/query", "model");
-	print_arm("router", "", r->router, r->router_cost);
-	print_arm("best single", name[j->best_single], r->best, r->best_cost);
-	if (j->cheapest != POLICY_NONE)
-		print_arm("cheapest", name[j->cheapest], r->cheapest, r->cheapest_cost);
-	print_arm("random", "", r->random, NAN);
-	print_arm("oracle", "", r->oracle, r->oracle_cost);
-	out_printf("router - best single %+.4f [%+.4f, %+.4f] (95 %%)\n", r->delta.value,
-	    r->delta.lo, r->delta.hi);
-	if (!isnan(r->gap.value))
-		out_printf("gap closed           %+.1f %% [%+.1f, %+.1f]\n", 100 * r->gap.value,
-		    100 * r->gap.lo, 100 * r->gap.hi);
 }
 
 static void
@@ -312,41 +301,115 @@ finish(struct judging *j)
 	free(j->score);
 	free(j->cost);
 	free(j->candidate);
-	free(j->choice);
+	free(j->best);
+	free(j->other_score);
+	predict_finish(&j->predict);
+	router_free(j->other);
+	gate_free(j->gate);
+	evaluation_finish(&j->evaluation);
+}
+
+/* What can be wrong on the command line is found before the work. */
+static int
+prepare(struct ctx *c, struct judging *j)
+{
+	const char *gate = opt_str(c, "gate"), *against = opt_str(c, "against");
+
+	if (gate != NULL && (j->gate = gate_parse(gate, &c->err)) == NULL)
+		return -1;
+	runlog_begin(c, "eval", NULL);
+	j->router = load_router(c);
+	if (j->router == NULL)
+		return -1;
+	if (against != NULL && (j->other = artifact_load(against, &c->err)) == NULL)
+		return -1;
+	return 0;
+}
+
+static void
+warn_outcome(struct ctx *c, const struct judging *j)
+{
+	const struct evaluation *v = &j->evaluation;
+	const char *const *name = j->router->models.keys;
+
+	if (!v->result.compared) {
+		log_warn(&c->log, "%zu queries have every model's score, fewer than %lld "
+		    "(--min-full): nothing can be compared; --off-policy judges on logged calls",
+		    v->result.full, opt_int(c, "min-full"));
+		return;
+	}
+	if (!(v->result.delta.value > 0))
+		log_warn(&c->log, "the router does not beat always calling '%s'",
+		    name[j->best_single]);
+	if (v->has_pair && isnan(v->pair.apgr.value))
+		log_warn(&c->log, "'%s' does not score higher than '%s' here: no APGR",
+		    name[j->strong], name[j->weak]);
+	if (v->frontier.known && v->frontier.draws < (size_t)opt_int(c, "bootstrap"))
+		log_warn(&c->log, "the interval of the AIQ comes from %zu draws",
+		    v->frontier.draws);
+}
+
+/* Is the gate met? 0, or -1 with ERR_NO; ERR_USAGE for a name that the result does not hold. */
+static int
+check_gate(struct ctx *c, const struct gate *gate, const struct buf *json, bool *met)
+{
+	struct buf why = BUF_INIT;
+	int r;
+
+	*met = true;
+	if (gate == NULL)
+		return 0;
+	r = gate_check(gate, json->p, json->len, met, &why, &c->err);
+	if (r == 0 && !*met)
+		err_set(&c->err, ERR_NO, "gate missed: %s", buf_cstr(&why));
+	buf_finish(&why);
+	return r;
+}
+
+static int
+publish(struct ctx *c, const struct judging *j)
+{
+	const struct evalout o = { .v = &j->evaluation, .model = j->router->models.keys,
+		.m = j->router->models.len, .candidates = j->candidates, .queries = j->data->n,
+		.leaks = j->leaks, .choice = j->predict.choice, .best_single = j->best_single,
+		.cheapest = j->cheapest, .weak = j->weak, .strong = j->strong,
+		.against = opt_str(c, "against") };
+	struct buf json = BUF_INIT;
+	bool met = false;
+	int r = -1;
+
+	evalout_json(&o, &json);
+	if (buf_ok(&json, &c->err) < 0 || check_gate(c, j->gate, &json, &met) < 0)
+		goto out;
+	runlog_eval(c, j->router->file, j->data->digest, &json);
+	if (c->json)
+		out_printf("%s\n", buf_cstr(&json));
+	else
+		evalout_people(&o);
+	r = met ? 0 : -1;
+out:
+	buf_finish(&json);
+	return r;
 }
 
 int
 cmd_eval(struct ctx *c)
 {
 	struct judging j = { 0 };
-	struct buf report = BUF_INIT;
 	int r = -1;
 
-	runlog_begin(c, "eval", NULL);
-	j.router = load_router(c);
-	j.all = j.router == NULL ? NULL : load_data(c, opt_str(c, "from"));
+	if (prepare(c, &j) < 0)
+		goto out;
+	j.all = load_data(c, opt_str(c, "from"));
 	if (j.all == NULL || drop_leaks(c, &j) < 0 || allocate(&j, &c->err) < 0 ||
 	    match_models(c, &j) < 0)
 		goto out;
 	find_baselines(c, &j);
-	if (judge(c, &j) < 0)
+	if (find_pair(c, &j) < 0 || judge(c, &j) < 0)
 		goto out;
-	if (!j.result.compared)
-		log_warn(&c->log, "%zu queries have every model's score, fewer than %lld "
-		    "(--min-full): nothing can be compared", j.result.full,
-		    opt_int(c, "min-full"));
-	else if (!(j.result.delta.value > 0))
-		log_warn(&c->log, "the router does not beat always calling '%s'",
-		    j.router->models.keys[j.best_single]);
-	report_json(&j, &report);
-	runlog_eval(c, j.router->file, j.data->digest, &report);
-	if (c->json)
-		out_printf("%s\n", buf_cstr(&report));
-	else
-		report_people(&j);
-	r = buf_ok(&report, &c->err);
+	warn_outcome(c, &j);
+	r = publish(c, &j);
 out:
-	buf_finish(&report);
 	finish(&j);
 	return r;
 }

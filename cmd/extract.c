@@ -307,19 +307,21 @@ static int
 cut_short(struct extract *x)
 {
 	struct err first = x->c->err, e = ERR_INIT;
-	bool kept = false;
+	uint64_t kept = 0;
 
 	/* An output that already failed will fail again: once is enough to say it. */
 	if (resume_keep(x->out, &kept, &e) < 0 && first.code != ERR_IO)
 		log_warn(&x->c->log, "%s", e.msg);
 	x->out = NULL;
 	x->c->err = first;
-	if (!kept)
+	if (kept == 0 && (x->at.traces == 0 || strcmp(opt_str(x->c, "output"), "-") != 0))
 		return -1;
 	if (first.code == ERR_UNAVAILABLE)
 		x->c->err.code = ERR_TEMPFAIL;
+	if (kept == 0)
+		return err_wrap(&x->c->err, "cut short after %" PRIu64 " traces", x->at.traces);
 	return err_wrap(&x->c->err, "cut short after %" PRIu64
-		" traces (run the same command again to go on)", x->at.traces);
+		" traces (run the same command again to go on)", kept);
 }
 
 /* The output is there; is it everything? */

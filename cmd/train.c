@@ -49,8 +49,10 @@ read_params(struct ctx *c, struct fit_params *p)
 
 	if (router == NULL)
 		return unknown_kind(c);
-	if (strcmp(kind, "lsa") != 0 && strcmp(kind, "hash") != 0)
-		return err_set(&c->err, ERR_USAGE, "--embedder: '%s' is not lsa or hash", kind);
+	if (embed_check_kind(kind, &c->err) < 0) {
+		c->err.code = ERR_USAGE;
+		return err_wrap(&c->err, "--embedder");
+	}
 	fit_params_init(p, router);
 	p->cancel = c->cancel;
 	p->embed.kind = kind;
@@ -136,7 +138,8 @@ learn(struct ctx *c, struct training *t)
 
 	say(c, "%zu queries, %zu models, %llu scores; training will take about %.0f MB",
 	    t->data->n, t->data->m, (unsigned long long)t->data->cells, mb);
-	if (strcmp(t->params.embed.kind, "lsa") == 0 && mat_open(&c->err) < 0)
+	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas) &&
+	    mat_open(&c->err) < 0)
 		return -1;
 	t->pool = pool_new(c->threads, &c->err);
 	if (t->pool == NULL)

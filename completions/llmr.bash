@@ -71,6 +71,10 @@ _llmr() {
 		--bootstrap) COMPREPLY=(); return ;;
 		--seed) COMPREPLY=(); return ;;
 		--cost-weight) COMPREPLY=(); return ;;
+		--weak) COMPREPLY=(); return ;;
+		--strong) COMPREPLY=(); return ;;
+		--against) _llmr_files; return ;;
+		--gate) COMPREPLY=(); return ;;
 		esac ;;
 	route:-*)
 		case $prev in
@@ -123,7 +127,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "knn"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
 		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

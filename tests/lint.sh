@@ -80,6 +80,11 @@ symbols() {
 	done
 }
 
+# No merge was left half done.
+markers() {
+	git grep -nE '^(<<<<<<<|>>>>>>>) ' -- . 2>/dev/null
+}
+
 # Headers stand alone.
 headers() {
 	for h in lib/*.h lib/*/*.h; do
@@ -92,6 +97,7 @@ check "each library has one home" "$(homes)"
 check "lib/ is silent" "$(silent)"
 check "functions, files and lines are short" "$(shape)"
 check "symbols are declared in their own header" "$(symbols)"
+check "no conflict markers" "$(markers)"
 check "headers stand alone" "$(headers)"
 for s in tests/*.sh tests/*/*.sh share/*.sh examples/*.sh; do
 	[ -e "$s" ] && check "sh -n $s" "$(sh -n "$s" 2>&1)"

@@ -1,12 +1,16 @@
 #include "embed/embed.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "embed/hashed.h"
 #include "embed/lsa.h"
+#include "embed/prefix.h"
+#include "embed/shape.h"
 #include "embed/terms.h"
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
@@ -15,25 +19,38 @@
 #define MIN_DIM 8
 #define BATCH_BLOCK 64
 
-enum kind { KIND_LSA, KIND_HASH };
+#define MAX_PARTS 3
 
+enum kind { KIND_LSA, KIND_HASH, KIND_SHAPE };
+
+/* weight: what a part counts for in a join, of the squared length before it is scaled to one. */
 static const struct {
 	const char *name;
 	size_t dim, max_dim;
+	double weight;
 } kinds[] = {
-	[KIND_LSA] = { "lsa", 256, LSA_MAX_DIM },
-	[KIND_HASH] = { "hash", 384, HASHED_MAX_DIM },
+	[KIND_LSA] = { "lsa", 256, LSA_MAX_DIM, 1 },
+	[KIND_HASH] = { "hash", 384, HASHED_MAX_DIM, 0.5 },
+	[KIND_SHAPE] = { "shape", SHAPE_DIM, SHAPE_DIM, 0.5 },
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
+/* The kinds of a join, each at most once, in the order they are named. */
+struct parts {
+	size_t n, dim[MAX_PARTS];
+	enum kind kind[MAX_PARTS];
+};
+
 struct embedder {
-	enum kind kind;
+	struct parts parts;
 	size_t dim, max_bytes;
-	struct lsa *lsa;	/* KIND_LSA */
+	char name[32];		/* "lsa+shape" */
+	struct prefix *prefix;	/* NULL: none is common */
+	struct lsa *lsa;	/* where KIND_LSA is a part */
+	struct shape *shape;	/* where KIND_SHAPE is */
 };
 
 struct embed_scratch {
-	enum kind kind;
 	struct lsa_scratch *lsa;
 	struct hashed_scratch *hashed;
 	struct embed_times times;
@@ -48,32 +65,88 @@ kind_parse(struct slice name, enum kind *out, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, ERR_INPUT, "embedder \"%.*s\" is not one of lsa, hash",
-		(int)(name.n < 40 ? name.n : 40), name.p == NULL ? "" : name.p);
+	return err_set(e, ERR_INPUT, "embedder \"%.*s\" is not one of lsa, hash, shape or some of "
+		"them joined by +", (int)(name.n < 40 ? name.n : 40), name.p == NULL ? "" : name.p);
 }
 
-static int
-check_sizes(enum kind kind, size_t dim, size_t max_bytes, struct err *e)
+static bool
+has_part(const struct parts *p, enum kind kind)
 {
-	if (dim < MIN_DIM || dim > kinds[kind].max_dim)
-		return err_set(e, ERR_INPUT, "%s: dim %zu is outside %d..%zu", kinds[kind].name, dim,
-			MIN_DIM, kinds[kind].max_dim);
-	if (max_bytes < 16 || max_bytes > TERMS_MAX_BYTES)
-		return err_set(e, ERR_INPUT, "%s: max_bytes %zu is outside 16..%zu",
-			kinds[kind].name, max_bytes, TERMS_MAX_BYTES);
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->kind[i] == kind)
+			return true;
+	}
+	return false;
+}
+
+/* "lsa+shape" to its parts. */
+static int
+parts_parse(struct slice name, struct parts *out, struct err *e)
+{
+	*out = (struct parts){ 0 };
+	while (out->n == 0 || name.p != NULL) {
+		const char *plus = name.n == 0 ? NULL : memchr(name.p, '+', name.n);
+		struct slice one = { name.p, plus == NULL ? name.n : (size_t)(plus - name.p) };
+		enum kind kind = KIND_LSA;
+
+		if (kind_parse(one, &kind, e) < 0)
+			return -1;
+		if (has_part(out, kind))
+			return err_set(e, ERR_INPUT, "embedder: %s is named twice", kinds[kind].name);
+		out->dim[out->n] = kinds[kind].dim;
+		out->kind[out->n++] = kind;
+		name = plus == NULL ? SLICE_NONE :
+		    (struct slice){ plus + 1, name.n - one.n - 1 };
+	}
 	return 0;
 }
 
-/* Defaults in place of zeros, then limits. */
+int
+embed_check_kind(const char *name, struct err *e)
+{
+	struct parts p;
+
+	return parts_parse(slice_str(name), &p, e);
+}
+
+static size_t
+parts_dim(const struct parts *p)
+{
+	size_t dim = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		dim += p->dim[i];
+	return dim;
+}
+
 static int
-settle(struct embed_params *p, enum kind *kind, struct err *e)
+check_sizes(const struct parts *p, size_t max_bytes, struct err *e)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const char *name = kinds[p->kind[i]].name;
+
+		if (p->kind[i] == KIND_SHAPE ? p->dim[i] != SHAPE_DIM :
+			p->dim[i] < MIN_DIM || p->dim[i] > kinds[p->kind[i]].max_dim)
+			return err_set(e, ERR_INPUT, "%s: dim %zu is outside %zu..%zu", name,
+				p->dim[i], p->kind[i] == KIND_SHAPE ? SHAPE_DIM : (size_t)MIN_DIM,
+				kinds[p->kind[i]].max_dim);
+	}
+	if (max_bytes < 16 || max_bytes > TERMS_MAX_BYTES)
+		return err_set(e, ERR_INPUT, "%s: max_bytes %zu is outside 16..%zu",
+			kinds[p->kind[0]].name, max_bytes, TERMS_MAX_BYTES);
+	return 0;
+}
+
+/* Defaults in place of zeros, then limits. dim is that of the first part that has a choice. */
+static int
+settle(struct embed_params *p, struct parts *parts, struct err *e)
 {
 	if (p->kind == NULL)
 		p->kind = "lsa";
-	if (kind_parse(slice_str(p->kind), kind, e) < 0)
+	if (parts_parse(slice_str(p->kind), parts, e) < 0)
 		return -1;
-	if (p->dim == 0)
-		p->dim = kinds[*kind].dim;
+	if (p->dim != 0)
+		parts->dim[parts->kind[0] == KIND_SHAPE && parts->n > 1] = p->dim;
 	if (p->min_df == 0)
 		p->min_df = EMBED_MIN_DF;
 	if (p->max_features == 0)
@@ -86,7 +159,42 @@ settle(struct embed_params *p, enum kind *kind, struct err *e)
 	if (p->max_features > EMBED_LIMIT_FEATURES)
 		return err_set(e, ERR_INPUT, "lsa: max_features %zu is above %zu", p->max_features,
 			(size_t)EMBED_LIMIT_FEATURES);
-	return check_sizes(*kind, p->dim, p->max_bytes, e);
+	return check_sizes(parts, p->max_bytes, e);
+}
+
+/* An embedder without what is learned. */
+static struct embedder *
+blank(const struct parts *parts, size_t max_bytes, struct err *e)
+{
+	struct embedder *m = mem_calloc(1, sizeof(*m), e);
+
+	if (m == NULL)
+		return NULL;
+	m->parts = *parts;
+	m->dim = parts_dim(parts);
+	m->max_bytes = max_bytes;
+	for (size_t i = 0; i < parts->n; i++) {
+		if (i > 0)
+			strcat(m->name, "+");
+		strcat(m->name, kinds[parts->kind[i]].name);
+	}
+	return m;
+}
+
+static int
+fit_parts(struct embedder *m, struct embed_params *p, const struct slice *texts, size_t n,
+	struct pool *pool, struct err *e)
+{
+	for (size_t i = 0; i < m->parts.n; i++) {
+		p->dim = m->parts.dim[i];
+		if (m->parts.kind[i] == KIND_LSA &&
+			(m->lsa = lsa_fit(p, texts, n, pool, e)) == NULL)
+			return -1;
+		if (m->parts.kind[i] == KIND_SHAPE &&
+			(m->shape = shape_fit(texts, n, m->max_bytes, pool, e)) == NULL)
+			return -1;
+	}
+	return 0;
 }
 
 struct embedder *
@@ -94,17 +202,29 @@ embed_fit(const struct embed_params *params, const struct slice *texts, size_t n
 	struct pool *pool, struct err *e)
 {
 	struct embed_params p = *params;
+	struct slice *own = NULL;
 	struct embedder *m;
-	enum kind kind;
+	struct parts parts;
 
-	if (settle(&p, &kind, e) < 0 || (m = mem_calloc(1, sizeof(*m), e)) == NULL)
+	if (settle(&p, &parts, e) < 0 || (m = blank(&parts, p.max_bytes, e)) == NULL)
 		return NULL;
-	*m = (struct embedder){ .kind = kind, .dim = p.dim, .max_bytes = p.max_bytes };
-	if (kind == KIND_LSA && (m->lsa = lsa_fit(&p, texts, n, pool, e)) == NULL) {
-		free(m);
-		return NULL;
+	if (prefix_learn(texts, n, &m->prefix, e) < 0)
+		goto fail;
+	if (m->prefix != NULL) {
+		if ((own = mem_calloc(n, sizeof(*own), e)) == NULL)
+			goto fail;
+		for (size_t i = 0; i < n; i++)
+			own[i] = prefix_strip(m->prefix, texts[i]);
+		texts = own;
 	}
+	if (fit_parts(m, &p, texts, n, pool, e) < 0)
+		goto fail;
+	free(own);
 	return m;
+fail:
+	free(own);
+	embed_free(m);
+	return NULL;
 }
 
 size_t
@@ -116,7 +236,7 @@ embed_dim(const struct embedder *m)
 const char *
 embed_kind(const struct embedder *m)
 {
-	return kinds[m->kind].name;
+	return m->name;
 }
 
 void
@@ -124,7 +244,9 @@ embed_free(struct embedder *m)
 {
 	if (m == NULL)
 		return;
+	prefix_free(m->prefix);
 	lsa_free(m->lsa);
+	shape_free(m->shape);
 	free(m);
 }
 
@@ -135,14 +257,14 @@ embed_scratch_new(const struct embedder *m, struct err *e)
 
 	if (s == NULL)
 		return NULL;
-	s->kind = m->kind;
-	if (m->kind == KIND_LSA)
-		s->lsa = lsa_scratch_new(m->lsa, e);
-	else
-		s->hashed = hashed_scratch_new(m->dim, m->max_bytes, e);
-	if (s->lsa == NULL && s->hashed == NULL) {
-		free(s);
-		return NULL;
+	for (size_t i = 0; i < m->parts.n; i++) {
+		if ((m->parts.kind[i] == KIND_LSA &&
+			(s->lsa = lsa_scratch_new(m->lsa, e)) == NULL) ||
+			(m->parts.kind[i] == KIND_HASH &&
+			(s->hashed = hashed_scratch_new(m->parts.dim[i], m->max_bytes, e)) == NULL)) {
+			embed_scratch_free(s);
+			return NULL;
+		}
 	}
 	return s;
 }
@@ -157,13 +279,67 @@ embed_scratch_free(struct embed_scratch *s)
 	free(s);
 }
 
+static double
+us_between(int64_t from, int64_t to)
+{
+	return (double)(to - from) / 1000;
+}
+
+static void
+embed_part(const struct embedder *m, size_t part, struct slice text, struct embed_scratch *s,
+	float *out)
+{
+	struct embed_times t = { 0, 0 };
+	int64_t start;
+
+	switch (m->parts.kind[part]) {
+	case KIND_LSA:
+		lsa_text(m->lsa, text, s->lsa, out, &t);
+		break;
+	case KIND_HASH:
+		hashed_text(m->parts.dim[part], text, s->hashed, out, &t);
+		break;
+	case KIND_SHAPE:
+		start = clock_mono_ns();
+		shape_text(m->shape, text, out);
+		t.tokenize_us = us_between(start, clock_mono_ns());
+		break;
+	}
+	s->times.tokenize_us += t.tokenize_us;
+	s->times.project_us += t.project_us;
+}
+
+/* Parts weighed against each other, the whole of unit length again (a part may be zero). */
+static void
+scale_join(const struct embedder *m, float *out)
+{
+	double squares = 0;
+	size_t at = 0;
+
+	for (size_t i = 0; i < m->parts.n; at += m->parts.dim[i++]) {
+		float w = (float)sqrt(kinds[m->parts.kind[i]].weight);
+
+		for (size_t j = at; j < at + m->parts.dim[i]; j++) {
+			out[j] *= w;
+			squares += (double)out[j] * (double)out[j];
+		}
+	}
+	for (size_t j = 0; j < m->dim; j++)
+		out[j] = squares > 0 ? (float)((double)out[j] / sqrt(squares)) : 0;
+}
+
 void
 embed_text(const struct embedder *m, struct slice text, struct embed_scratch *s, float *out)
 {
-	if (m->kind == KIND_LSA)
-		lsa_text(m->lsa, text, s->lsa, out, &s->times);
-	else
-		hashed_text(m->dim, text, s->hashed, out, &s->times);
+	size_t at = 0;
+
+	s->times = (struct embed_times){ 0, 0 };
+	if (m->prefix != NULL)
+		text = prefix_strip(m->prefix, text);
+	for (size_t i = 0; i < m->parts.n; at += m->parts.dim[i++])
+		embed_part(m, i, text, s, out + at);
+	if (m->parts.n > 1)
+		scale_join(m, out);
 }
 
 struct embed_times
@@ -216,18 +392,33 @@ out:
 int
 embed_save(const struct embedder *m, struct tensorfile_writer *w, struct err *e)
 {
-	return m->kind == KIND_LSA ? lsa_save(m->lsa, w, e) : 0;
+	if (m->prefix != NULL && prefix_save(m->prefix, w, e) < 0)
+		return -1;
+	if (m->shape != NULL && shape_save(m->shape, w, e) < 0)
+		return -1;
+	return m->lsa != NULL ? lsa_save(m->lsa, w, e) : 0;
 }
 
 void
 embed_describe(const struct embedder *m, struct jsonw *j)
 {
 	jsonw_object(j);
-	jsonw_kstr(j, "kind", kinds[m->kind].name);
+	jsonw_kstr(j, "kind", m->name);
 	jsonw_kint(j, "dim", (int64_t)m->dim);
+	if (m->parts.n > 1) {
+		jsonw_key(j, "dims");
+		jsonw_array(j);
+		for (size_t i = 0; i < m->parts.n; i++)
+			jsonw_int(j, (int64_t)m->parts.dim[i]);
+		jsonw_end_array(j);
+	}
 	jsonw_kint(j, "max_bytes", (int64_t)m->max_bytes);
 	jsonw_kint(j, "terms_version", TERMS_VERSION);
-	if (m->kind == KIND_LSA)
+	if (m->shape != NULL)
+		jsonw_kint(j, "shape_version", SHAPE_VERSION);
+	if (m->prefix != NULL)
+		jsonw_kint(j, "prefixes", (int64_t)prefix_count(m->prefix));
+	if (m->lsa != NULL)
 		lsa_describe(m->lsa, j);
 	jsonw_end_object(j);
 }
@@ -235,7 +426,8 @@ embed_describe(const struct embedder *m, struct jsonw *j)
 /* What loading needs of a description; other members are for people. */
 struct description {
 	struct slice kind;
-	size_t dim, max_bytes, version;
+	size_t dim, max_bytes, version, shape_version;
+	size_t dims[MAX_PARTS], n_dims;
 };
 
 static bool
@@ -247,6 +439,17 @@ read_size(struct jread *r, size_t *out)
 	if (!jread_number(r, &text) || !slice_int(text, &v) || v < 0 || v > INT32_MAX)
 		return false;
 	*out = (size_t)v;
+	return true;
+}
+
+static bool
+read_dims(struct jread *r, struct description *d)
+{
+	if (!jread_array(r))
+		return false;
+	for (d->n_dims = 0; jread_element(r); d->n_dims++)
+		if (d->n_dims == MAX_PARTS || !read_size(r, &d->dims[d->n_dims]))
+			return false;
 	return true;
 }
 
@@ -265,10 +468,14 @@ read_description(struct slice text, struct description *d, struct arena *a, stru
 			ok = jread_string(&r, a, &d->kind);
 		else if (slice_is(key, "dim"))
 			ok = read_size(&r, &d->dim);
+		else if (slice_is(key, "dims"))
+			ok = read_dims(&r, d);
 		else if (slice_is(key, "max_bytes"))
 			ok = read_size(&r, &d->max_bytes);
 		else if (slice_is(key, "terms_version"))
 			ok = read_size(&r, &d->version);
+		else if (slice_is(key, "shape_version"))
+			ok = read_size(&r, &d->shape_version);
 		else
 			ok = jread_skip(&r);
 	}
@@ -280,27 +487,55 @@ read_description(struct slice text, struct description *d, struct arena *a, stru
 	return jread_done(&r, e);
 }
 
+/* The description's sizes belong to its parts. */
+static int
+read_parts(const struct description *d, struct parts *parts, struct err *e)
+{
+	if (parts_parse(d->kind, parts, e) < 0)
+		return -1;
+	if (parts->n == 1)
+		parts->dim[0] = d->dim;
+	else if (d->n_dims != parts->n)
+		return err_set(e, ERR_INPUT, "embedder's description: %zu dims for %zu parts",
+			d->n_dims, parts->n);
+	for (size_t i = 0; parts->n > 1 && i < parts->n; i++)
+		parts->dim[i] = d->dims[i];
+	if (check_sizes(parts, d->max_bytes, e) < 0)
+		return -1;
+	if (parts_dim(parts) != d->dim)
+		return err_set(e, ERR_INPUT, "embedder's description: dim %zu is not the sum of its "
+			"parts, %zu", d->dim, parts_dim(parts));
+	if (d->version != TERMS_VERSION)
+		return err_set(e, ERR_INPUT, "embedder was made with terms of version %zu, this program "
+			"has %d: train again", d->version, TERMS_VERSION);
+	if (has_part(parts, KIND_SHAPE) && d->shape_version != SHAPE_VERSION)
+		return err_set(e, ERR_INPUT, "embedder was made with shapes of version %zu, this program "
+			"has %d: train again", d->shape_version, SHAPE_VERSION);
+	return 0;
+}
+
 static struct embedder *
 load(const struct tensorfile *f, const struct description *d, struct err *e)
 {
 	struct embedder *m;
-	enum kind kind;
+	struct parts parts;
 
-	if (kind_parse(d->kind, &kind, e) < 0 || check_sizes(kind, d->dim, d->max_bytes, e) < 0)
+	if (read_parts(d, &parts, e) < 0 || (m = blank(&parts, d->max_bytes, e)) == NULL)
 		return NULL;
-	if (d->version != TERMS_VERSION) {
-		err_set(e, ERR_INPUT, "embedder was made with terms of version %zu, this program "
-			"has %d: train again", d->version, TERMS_VERSION);
-		return NULL;
-	}
-	if ((m = mem_calloc(1, sizeof(*m), e)) == NULL)
-		return NULL;
-	*m = (struct embedder){ .kind = kind, .dim = d->dim, .max_bytes = d->max_bytes };
-	if (kind == KIND_LSA && (m->lsa = lsa_load(f, d->dim, d->max_bytes, e)) == NULL) {
-		free(m);
-		return NULL;
+	if (prefix_load(f, &m->prefix, e) < 0)
+		goto fail;
+	for (size_t i = 0; i < parts.n; i++) {
+		if (parts.kind[i] == KIND_LSA &&
+			(m->lsa = lsa_load(f, parts.dim[i], d->max_bytes, e)) == NULL)
+			goto fail;
+		if (parts.kind[i] == KIND_SHAPE &&
+			(m->shape = shape_load(f, d->max_bytes, e)) == NULL)
+			goto fail;
 	}
 	return m;
+fail:
+	embed_free(m);
+	return NULL;
 }
 
 struct embedder *

@@ -32,15 +32,25 @@ struct embed_times { double tokenize_us, project_us; };
 
 /* Hyperparameters; 0 / NULL mean default. Names as in llmr-train(1). */
 struct embed_params {
-	const char *kind;		/* "lsa" (default), "hash" */
-	size_t dim;			/* lsa 256, hash 384 */
+	/*
+	 * "lsa" (default), "hash", "shape", or some of them joined: "lsa+shape". The
+	 * parts of a join lie side by side, scaled to unit length together; lsa
+	 * counts twice as much as each of the others.
+	 */
+	const char *kind;
+	size_t dim;			/* lsa 256, hash 384; of a join's first part that is not shape */
 	size_t min_df;			/* lsa: distinct queries that hold a term, at least 2, the default */
 	size_t max_features;		/* lsa: vocabulary size limit, EMBED_MAX_FEATURES; highest frequency first */
 	size_t max_bytes;		/* bytes of a prompt that are read, both ends kept: EMBED_MAX_BYTES */
 	uint64_t seed;
 };
 
-/* Learn from n texts. Same bytes for any number of threads. */
+/* Is it the name of an embedder that can be fitted? ERR_INPUT saying which there are. */
+int embed_check_kind(const char *name, struct err *e);
+/*
+ * Learn from n texts; a long beginning that many of them share is left out
+ * (embed/prefix). Same bytes for any number of threads.
+ */
 struct embedder *embed_fit(const struct embed_params *, const struct slice *texts, size_t n,
 	struct pool *pool, struct err *e);
 size_t embed_dim(const struct embedder *);

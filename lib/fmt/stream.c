@@ -127,8 +127,11 @@ stream_in_open(const char *path, struct err *e)
 		free(s);
 		return NULL;
 	}
-	if (fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+	if (fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
 		s->size = (uint64_t)st.st_size;
+		/* Read once, from front to back: the kernel may read further ahead. */
+		(void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	}
 	if (start(s, e) < 0) {
 		err_wrap(e, "%s", path);
 		stream_in_close(s);

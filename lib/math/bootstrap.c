@@ -94,3 +94,87 @@ bootstrap_paired(const double *a, const double *b, const double *c, size_t n, si
 	free(d.delta);
 	return 0;
 }
+
+struct stats {
+	bootstrap_fn *fn;
+	void *arg;
+	size_t n, k, n_draws;
+	uint64_t seed;
+	uint32_t *count;	/* [workers x n] */
+	double *out;		/* [draws x k] */
+};
+
+static void
+stats_draw(void *arg, size_t part, unsigned worker)
+{
+	struct stats *s = arg;
+	struct rng g = rng_split(s->seed, part);
+	uint32_t *count = s->count + worker * s->n;
+
+	for (size_t i = 0; i < s->n; i++)
+		count[i] = 0;
+	for (size_t i = 0; i < s->n; i++)
+		count[rng_below(&g, s->n)]++;
+	s->fn(s->arg, count, worker, s->out + part * s->k);
+}
+
+/* Twice the smaller share of draws on one side of 0, the observed outcome counted as a draw. */
+static double
+two_sided(const double *x, size_t n)
+{
+	size_t below = 1, above = 1, kept = 1;
+	double p;
+
+	for (size_t i = 0; i < n; i++) {
+		if (isnan(x[i]))
+			continue;
+		below += x[i] <= 0;
+		above += x[i] >= 0;
+		kept++;
+	}
+	p = 2 * (double)(below < above ? below : above) / (double)kept;
+	return p > 1 ? 1 : p;
+}
+
+int
+bootstrap_stats(bootstrap_fn *fn, void *arg, size_t n, size_t k, size_t n_draws, uint64_t seed,
+	struct pool *pool, struct bootstrap_ci *ci, double *p, struct err *e)
+{
+	struct stats s = { fn, arg, n, k, n_draws, seed, NULL, NULL };
+	double *column = NULL, *value = NULL;
+	size_t cells, counts;
+	int r = -1;
+
+	for (size_t j = 0; j < k; j++)
+		ci[j] = (struct bootstrap_ci){ NAN, NAN, NAN };
+	if (n == 0)
+		return 0;
+	if (!mem_mul(n_draws, k, &cells) || !mem_mul(n, pool_threads(pool), &counts))
+		return err_nomem(e);
+	s.count = mem_calloc(counts, sizeof *s.count, e);
+	s.out = mem_calloc(cells, sizeof *s.out, e);
+	column = mem_calloc(n_draws, sizeof *column, e);
+	value = mem_calloc(k, sizeof *value, e);
+	if (s.count == NULL || s.out == NULL || column == NULL || value == NULL)
+		goto out;
+	pool_run(pool, n_draws, stats_draw, &s);
+	for (size_t i = 0; i < n; i++)
+		s.count[i] = 1;
+	fn(arg, s.count, 0, value);
+	for (size_t j = 0; j < k; j++) {
+		for (size_t i = 0; i < n_draws; i++)
+			column[i] = s.out[i * k + j];
+		if (p != NULL)
+			p[j] = isnan(value[j]) ? NAN : two_sided(column, n_draws);
+		if (!isnan(value[j]))
+			interval(column, n_draws, &ci[j]);
+		ci[j].value = value[j];
+	}
+	r = 0;
+out:
+	free(s.count);
+	free(s.out);
+	free(column);
+	free(value);
+	return r;
+}

@@ -73,30 +73,37 @@ half_portable(const uint16_t *rows, size_t n, size_t d, const float *q, float *o
 	}
 }
 
-static void
-code_portable(const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride,
-	const uint8_t *q, int32_t *out)
+static float
+scaled(const struct dot_codes *c, size_t i, int32_t product, float q_scale)
 {
-	for (size_t i = 0; i < n; i++, rows += stride) {
+	return c->scale[i] * q_scale * (float)(product - 128 * c->sum[i]);
+}
+
+static void
+code_portable(const struct dot_codes *c, size_t from, const uint8_t *q, float q_scale, float *out)
+{
+	for (size_t i = from; i < c->n; i++) {
+		const int8_t *row = c->code + i * c->stride;
 		int32_t s = 0;
 
-		for (size_t j = 0; j < stride; j++)
-			s += rows[j] * q[j];
-		out[i] = s - 128 * row_sum[i];
+		for (size_t j = 0; j < c->stride; j++)
+			s += row[j] * q[j];
+		out[i] = scaled(c, i, s, q_scale);
 	}
 }
 
 #if defined(__x86_64__)
 
 __attribute__((target("avx2"))) static void
-code_avx2(const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride, const uint8_t *q,
-	int32_t *out)
+code_avx2(const struct dot_codes *c, const uint8_t *q, float q_scale, float *out)
 {
-	for (size_t i = 0; i < n; i++, rows += stride) {
+	const int8_t *rows = c->code;
+
+	for (size_t i = 0; i < c->n; i++, rows += c->stride) {
 		__m256i acc = _mm256_setzero_si256();
 		__m128i s;
 
-		for (size_t j = 0; j < stride; j += 16) {
+		for (size_t j = 0; j < c->stride; j += 16) {
 			__m128i x, y;
 
 			memcpy(&x, rows + j, sizeof x);
@@ -107,7 +114,7 @@ code_avx2(const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride, c
 		s = _mm_add_epi32(_mm256_castsi256_si128(acc), _mm256_extracti128_si256(acc, 1));
 		s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
 		s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
-		out[i] = _mm_cvtsi128_si32(s) - 128 * row_sum[i];
+		out[i] = scaled(c, i, _mm_cvtsi128_si32(s), q_scale);
 	}
 }
 
@@ -122,16 +129,41 @@ load64(const void *p)
 	return x;
 }
 
+VNNI static __m128i
+load4(const int32_t *p)
+{
+	__m128i x;
+
+	memcpy(&x, p, sizeof x);
+	return x;
+}
+
+VNNI static __m256i
+fold(__m512i x)
+{
+	return _mm256_add_epi32(_mm512_castsi512_si256(x), _mm512_extracti64x4_epi64(x, 1));
+}
+
+/* The sums of four vectors side by side. */
+VNNI static __m128i
+sum4(__m256i a, __m256i b, __m256i c, __m256i d)
+{
+	__m256i s = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+
+	return _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
+}
+
 /* Rows are read straight on, so the hardware prefetcher keeps up; four at a time hide latency. */
 VNNI static void
-code_avx512(const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride, const uint8_t *q,
-	int32_t *out)
+code_avx512(const struct dot_codes *k, const uint8_t *q, float q_scale, float *out)
 {
-	size_t i = 0;
+	size_t i = 0, stride = k->stride;
 
-	for (; i + 4 <= n; i += 4) {
-		const int8_t *r = rows + i * stride;
+	for (; i + 4 <= k->n; i += 4) {
+		const int8_t *r = k->code + i * stride;
 		__m512i a = _mm512_setzero_si512(), b = a, c = a, d = a;
+		__m128i sums;
+		__m128 scale;
 
 		for (size_t j = 0; j < stride; j += 64) {
 			__m512i y = load64(q + j);
@@ -141,12 +173,12 @@ code_avx512(const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride,
 			c = _mm512_dpbusd_epi32(c, y, load64(r + 2 * stride + j));
 			d = _mm512_dpbusd_epi32(d, y, load64(r + 3 * stride + j));
 		}
-		out[i] = _mm512_reduce_add_epi32(a) - 128 * row_sum[i];
-		out[i + 1] = _mm512_reduce_add_epi32(b) - 128 * row_sum[i + 1];
-		out[i + 2] = _mm512_reduce_add_epi32(c) - 128 * row_sum[i + 2];
-		out[i + 3] = _mm512_reduce_add_epi32(d) - 128 * row_sum[i + 3];
+		sums = sum4(fold(a), fold(b), fold(c), fold(d));
+		sums = _mm_sub_epi32(sums, _mm_slli_epi32(load4(k->sum + i), 7));
+		scale = _mm_mul_ps(_mm_loadu_ps(k->scale + i), _mm_set1_ps(q_scale));
+		_mm_storeu_ps(out + i, _mm_mul_ps(scale, _mm_cvtepi32_ps(sums)));
 	}
-	code_portable(rows + i * stride, row_sum + i, n - i, stride, q, out + i);
+	code_portable(k, i, q, q_scale, out);
 }
 
 __attribute__((target("avx2,fma,f16c"))) static float
@@ -320,21 +352,20 @@ dot_half_at(enum dot_kernel k, const uint16_t *rows, const uint32_t *index, size
 }
 
 void
-dot_code(enum dot_kernel k, const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride,
-	const uint8_t *q, int32_t *out)
+dot_code(enum dot_kernel k, const struct dot_codes *c, const uint8_t *q, float q_scale, float *out)
 {
 #if defined(__x86_64__)
 	if (k == DOT_AVX512) {
-		code_avx512(rows, row_sum, n, stride, q, out);
+		code_avx512(c, q, q_scale, out);
 		return;
 	}
 	if (k == DOT_AVX2) {
-		code_avx2(rows, row_sum, n, stride, q, out);
+		code_avx2(c, q, q_scale, out);
 		return;
 	}
 #endif
 	(void)k;
-	code_portable(rows, row_sum, n, stride, q, out);
+	code_portable(c, 0, q, q_scale, out);
 }
 
 float

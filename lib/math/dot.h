@@ -32,14 +32,20 @@ void dot_half(enum dot_kernel, const uint16_t *rows, size_t n, size_t d, const f
 void dot_half_at(enum dot_kernel, const uint16_t *rows, const uint32_t *index, size_t n, size_t d,
 	const float *q, float *out);
 
+/* Rows as 8-bit codes, row = code * scale nearly. */
+struct dot_codes {
+	size_t n, stride;		/* stride a multiple of 64 */
+	const int8_t *code;		/* [n x stride] -127..127, 64-byte aligned */
+	const int32_t *sum;		/* [n] of a row's codes */
+	const float *scale;		/* [n] */
+};
 /*
- * Integer products of 8-bit codes, exact and therefore the same in every kernel:
- * out[i] = sum over j of rows[i x stride + j] * (q[j] - 128).
- *   rows [n x stride] -127..127, stride a multiple of 64, 64-byte aligned
- *   row_sum [n] sum of a row's codes     q [stride] 1..255, any value where rows hold 0
+ * out[i] = scale[i] * q_scale * sum over j of code[i x stride + j] * (q[j] - 128):
+ * integers but for the scales, and therefore the same in every kernel.
+ *   q [stride] 1..255, any value where the codes are 0
  */
-void dot_code(enum dot_kernel, const int8_t *rows, const int32_t *row_sum, size_t n, size_t stride,
-	const uint8_t *q, int32_t *out);
+void dot_code(enum dot_kernel, const struct dot_codes *, const uint8_t *q, float q_scale,
+	float *out);
 /* x [d] to codes out[i] = round(x[i] / scale), -127..127; returns scale (0 for a zero vector). */
 float dot_encode(const float *x, size_t d, int8_t *out);
 

@@ -183,6 +183,18 @@ mat_mul_nn(float alpha, struct mat a, struct mat b, float beta, struct mat c, st
 	mul(&(struct mul){ alpha, beta, a, b, c, false }, pool);
 }
 
+void
+mat_mul_tn(float alpha, struct mat a, struct mat b, float beta, struct mat c)
+{
+	if (!blas.open)
+		BUG("matrix product before mat_open");
+	if (c.rows != a.cols || c.cols != b.cols || a.rows != b.rows)
+		BUG("matrix product of unequal shapes");
+	if (c.rows > 0 && c.cols > 0)
+		gemm(true, false, c.rows, c.cols, a.rows, alpha, a.x, a.ld, b.x, b.ld, beta, c.x,
+			c.ld);
+}
+
 struct gram {
 	float alpha;
 	struct mat a;

@@ -37,6 +37,8 @@ const char *mat_version(void);
 void mat_mul_nt(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);
 /* C = alpha A B + beta C. A [n x k], B [k x m]. */
 void mat_mul_nn(float alpha, struct mat a, struct mat b, float beta, struct mat c, struct pool *);
+/* C = alpha A^T B + beta C in the calling thread. A [k x n], B [k x m], C [n x m]. */
+void mat_mul_tn(float alpha, struct mat a, struct mat b, float beta, struct mat c);
 /*
  * c [k x k] = alpha A^T A for A [n x k]: fixed row blocks in single precision,
  * summed in order in double.

@@ -1,5 +1,6 @@
 #include "math/topk.h"
 
+#include <math.h>
 #include <string.h>
 
 #define BUCKETS 1024
@@ -20,45 +21,126 @@ kth_of_few(float *x, size_t n, size_t k)
 	return x[k - 1];
 }
 
-static size_t
-bucket_of(float x, float lo, double scale)
+/* Ascending in x, whatever the rounding; at most BUCKETS - 1 by the choice of scale. */
+static uint32_t
+bucket_of(float x, float lo, float scale)
 {
-	return (size_t)(((double)x - (double)lo) * scale);
+	return (uint32_t)(int32_t)((x - lo) * scale);
 }
 
-float
-topk_value(const float *x, size_t n, size_t k, float *work)
+#define LANES 8
+
+/* Extremes, in lanes that the compiler can keep in one register. */
+static void
+extremes(const float *x, size_t n, float *least, float *most)
+{
+	float lo[LANES], hi[LANES];
+	size_t i = 0;
+
+	for (size_t l = 0; l < LANES; l++)
+		lo[l] = hi[l] = x[0];
+	for (; i + LANES <= n; i += LANES)
+		for (size_t l = 0; l < LANES; l++) {
+			lo[l] = x[i + l] < lo[l] ? x[i + l] : lo[l];
+			hi[l] = x[i + l] > hi[l] ? x[i + l] : hi[l];
+		}
+	for (; i < n; i++) {
+		lo[0] = x[i] < lo[0] ? x[i] : lo[0];
+		hi[0] = x[i] > hi[0] ? x[i] : hi[0];
+	}
+	for (size_t l = 1; l < LANES; l++) {
+		lo[0] = lo[l] < lo[0] ? lo[l] : lo[0];
+		hi[0] = hi[l] > hi[0] ? hi[l] : hi[0];
+	}
+	*least = lo[0];
+	*most = hi[0];
+}
+
+/*
+ * Buckets per unit; 0 when the values are so near to each other, or so far
+ * apart, that float cannot tell: then they are sorted.
+ */
+static float
+scale_for(float lo, float hi)
+{
+	float scale = (float)(BUCKETS - 1) / (hi - lo);
+
+	if (!isfinite(scale) || scale == 0 || !isfinite(hi - lo) ||
+	    !((hi - lo) * scale < (float)BUCKETS))
+		return 0;
+	return scale;
+}
+
+/* Histogram selection; x may be work. */
+static float
+select_value(const float *x, size_t n, size_t k, float *work)
 {
 	uint32_t count[BUCKETS];
 
 	for (;;) {
-		float lo = x[0], hi = x[0];
-		double scale;
+		float lo, hi, scale;
 		size_t b = BUCKETS, above = 0, kept = 0;
 
-		for (size_t i = 1; i < n; i++) {
-			lo = x[i] < lo ? x[i] : lo;
-			hi = x[i] > hi ? x[i] : hi;
-		}
+		extremes(x, n, &lo, &hi);
 		if (!(lo < hi))
 			return hi;
-		scale = (BUCKETS - 1) / ((double)hi - (double)lo);
+		scale = scale_for(lo, hi);
+		if (scale == 0)
+			return kth_of_few(memmove(work, x, n * sizeof *x), n, k);
 		memset(count, 0, sizeof count);
 		for (size_t i = 0; i < n; i++)
 			count[bucket_of(x[i], lo, scale)]++;
 		while (above + count[b - 1] < k)
 			above += count[--b];
 		b--;
-		/* In place when x is work already: kept never runs ahead of i. */
-		for (size_t i = 0; i < n; i++)
-			if (bucket_of(x[i], lo, scale) == b)
-				work[kept++] = x[i];
+		/* Without a branch, and in place when x is work: kept never runs ahead of i. */
+		for (size_t i = 0; i < n; i++) {
+			float v = x[i];
+
+			work[kept] = v;
+			kept += bucket_of(v, lo, scale) == b;
+		}
 		k -= above;
 		n = kept;
 		x = work;
 		if (n <= FEW)
 			return kth_of_few(work, n, k);
 	}
+}
+
+#define SAMPLE 16
+
+/*
+ * Of many values most are far below the k-th largest. Every 16th tells a value
+ * that a few more than k exceed, as a rule; only these are looked at closely.
+ * Returns how many exceed it (in work), 0 when the guess was too high.
+ */
+static size_t
+prune(const float *x, size_t n, size_t k, float *work)
+{
+	size_t sampled = n / SAMPLE, rank = k / SAMPLE + k / (2 * SAMPLE) + 8, kept = 0;
+	float guess;
+
+	for (size_t i = 0; i < sampled; i++)
+		work[i] = x[i * SAMPLE];
+	guess = select_value(work, sampled, rank, work);
+	for (size_t i = 0; i < n; i++) {
+		float v = x[i];
+
+		work[kept] = v;
+		kept += v > guess;
+	}
+	return kept >= k ? kept : 0;
+}
+
+float
+topk_value(const float *x, size_t n, size_t k, float *work)
+{
+	size_t kept = n >= 128 * SAMPLE && k <= n / 4 ? prune(x, n, k, work) : 0;
+
+	if (kept > 0)
+		return select_value(work, kept, k, work);
+	return select_value(x, n, k, work);
 }
 
 size_t

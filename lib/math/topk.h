@@ -2,7 +2,8 @@
  * topk - the k largest of many values, without sorting them.
  *
  * Histogram selection: bucket all values between their extremes, keep the
- * bucket that the k-th largest falls into, repeat. Linear time, no allocation.
+ * bucket that the k-th largest falls into, repeat; a sample prunes large inputs
+ * first. Linear time, no allocation.
  * Depends on: nothing.  Threads: pure functions.
  */
 #ifndef LLMR_MATH_TOPK_H
@@ -13,7 +14,7 @@
 
 /*
  * Indexes of the min(k, n) largest of x[0..n), in ascending order of index;
- * among equal values the lower index wins. x is finite. work [n] is scratch.
+ * among equal values the lower index wins. x is finite. work [n] is scratch, apart from x.
  * Returns the number written to out [min(k, n)].
  */
 size_t topk_select(const float *x, size_t n, size_t k, float *work, uint32_t *out);

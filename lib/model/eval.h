@@ -44,4 +44,38 @@ struct eval_result {
 
 int eval_run(const struct eval_input *, struct pool *, struct eval_result *, struct err *e);
 
+/* The full rows side by side with what was predicted for them; all of it owned. */
+struct eval_table {
+	size_t n, m;
+	float *score, *cost;		/* [n x m] truth; cost USD, NaN = unknown */
+	float *predicted, *expected;	/* [n x m] the router's scores; its costs in USD, NaN = unknown */
+	bool *candidate;		/* [m] */
+	size_t *row;			/* [n] where the row stands in the input, ascending */
+	size_t *choice, *best, *oracle;	/* [n] router, best single, best of the row (cheapest of equals) */
+	bool costs;			/* every candidate's cost is known in every row */
+};
+/* predicted, expected [in->n x in->m]. Fills a zeroed table; eval_table_finish releases it, on failure too. */
+int eval_table_make(const struct eval_input *in, const float *predicted, const float *expected,
+	struct eval_table *, struct err *e);
+void eval_table_finish(struct eval_table *);
+
+/* A part of a table: all of it, or one task. */
+struct eval_group {
+	size_t n;
+	double router, best, random, oracle;			/* mean scores */
+	double router_cost, best_cost, oracle_cost;		/* mean USD, NaN unless all are known */
+	struct bootstrap_ci score, cost;			/* of the router */
+	struct bootstrap_ci delta, gap;				/* as in eval_result */
+	struct bootstrap_ci regret;				/* mean of oracle - router */
+	struct bootstrap_ci agreement;				/* share of rows on which the choice scores as the oracle */
+	struct bootstrap_ci perf_gain;				/* router / best single - 1, of scores */
+	struct bootstrap_ci cost_save;				/* 1 - router / best single, of costs */
+	double *model_score, *model_cost;			/* [m] means; NaN for no candidate, unknown cost */
+	size_t *chosen;						/* [m] how often */
+};
+/* rows [n] of the table, NULL for all. Fills a zeroed group; eval_group_finish releases it, on failure too. */
+int eval_group_make(const struct eval_table *, const size_t *rows, size_t n, size_t draws,
+	uint64_t seed, struct pool *, struct eval_group *, struct err *e);
+void eval_group_finish(struct eval_group *);
+
 #endif

@@ -414,13 +414,12 @@ knn_scratch_new(const struct knn *knn, struct err *e)
 	s->work = mem_aligned(knn->n, sizeof *s->work, e);
 	s->candidate = mem_aligned(knn->n, sizeof *s->candidate, e);
 	s->code = mem_aligned(knn->stride, 1, e);
-	s->product = mem_aligned(knn->n, sizeof *s->product, e);
 	s->near = mem_aligned(knn->params.n_neighbors, sizeof *s->near, e);
 	s->index = mem_aligned(knn->params.n_neighbors, sizeof *s->index, e);
 	s->weight = mem_aligned(knn->params.n_neighbors, sizeof *s->weight, e);
 	s->sum = mem_aligned(knn->m, 4 * sizeof *s->sum, e);
 	if (s->sim == NULL || s->exact == NULL || s->work == NULL || s->candidate == NULL ||
-	    s->code == NULL || s->product == NULL || s->near == NULL || s->index == NULL ||
+	    s->code == NULL || s->near == NULL || s->index == NULL ||
 	    s->weight == NULL || s->sum == NULL) {
 		knn_scratch_free(s);
 		return NULL;
@@ -438,7 +437,6 @@ knn_scratch_free(struct knn_scratch *s)
 	free(s->work);
 	free(s->candidate);
 	free(s->code);
-	free(s->product);
 	free(s->near);
 	free(s->index);
 	free(s->weight);
@@ -455,13 +453,13 @@ knn_scratch_free(struct knn_scratch *s)
 static float
 screen(const struct knn *knn, const float *q, struct knn_scratch *s)
 {
+	const struct dot_codes codes = { knn->n, knn->stride, knn->code, knn->code_sum,
+		knn->code_scale };
 	float scale = dot_encode(q, knn->d, (int8_t *)s->code), worst = knn->max_scale;
 
 	for (size_t j = 0; j < knn->d; j++)
 		s->code[j] = (uint8_t)((int8_t)s->code[j] + 128);
-	dot_code(knn->kernel, knn->code, knn->code_sum, knn->n, knn->stride, s->code, s->product);
-	for (size_t i = 0; i < knn->n; i++)
-		s->sim[i] = scale * knn->code_scale[i] * (float)s->product[i];
+	dot_code(knn->kernel, &codes, s->code, scale, s->sim);
 	if (knn->params.metric == KNN_EUCLIDEAN)
 		for (size_t i = 0; i < knn->n; i++)
 			s->sim[i] -= knn->half_norm[i];

@@ -99,7 +99,6 @@ struct knn_scratch {
 	float *sim, *exact, *work;	/* [n] similarity to each row, roughly; of candidates; scratch */
 	uint32_t *candidate;		/* [n] rows compared exactly */
 	uint8_t *code;			/* [stride] of the query */
-	int32_t *product;		/* [n] */
 	uint32_t *index;		/* [k] the neighbours, ascending row numbers */
 	float *near;			/* [k] their exact similarities */
 	double *weight;			/* [k] */

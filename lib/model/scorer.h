@@ -77,6 +77,7 @@ struct scorer_kind {
 	void (*score)(const void *model, const float *q, size_t skip, void *scratch, float *score,
 		float *cost);
 	bool can_skip;
+	bool uses_blas;			/* fit calls math/mat: the caller has called mat_open before threads start */
 };
 
 /* PREFIX and a tensor's own name in out; returns out. Prefixes are ours and short. */

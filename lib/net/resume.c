@@ -33,6 +33,7 @@ struct resume {
 	int64_t interval_ns, last_ns;
 	uint64_t offset;		/* bytes in the file */
 	uint64_t traces, spans;
+	uint64_t journaled;		/* traces that the journal's last line counts */
 	int64_t upto_us;
 	bool pending;			/* a point that is not in the journal */
 };
@@ -290,7 +291,7 @@ go_on(struct resume *r, const struct journal *g, struct err *e)
 	    lseek(r->state_fd, (off_t)g->good_bytes, SEEK_SET) < 0)
 		return err_sys(e, ERR_IO, "%s", r->partial);
 	r->offset = g->offset;
-	r->traces = g->traces;
+	r->traces = r->journaled = g->traces;
 	r->spans = g->spans;
 	r->upto_us = g->upto_us;
 	return 0;
@@ -438,6 +439,7 @@ checkpoint(struct resume *r, struct err *e)
 	buf_str(&line, "\"}\n");
 	if (append_journal(r, &line, e) == 0) {
 		buf_reset(&r->ids);
+		r->journaled = r->traces;
 		r->pending = false;
 		out = 0;
 	}
@@ -483,27 +485,21 @@ resume_commit(struct resume *r, struct err *e)
 }
 
 int
-resume_keep(struct resume *r, bool *kept, struct err *e)
+resume_keep(struct resume *r, uint64_t *kept, struct err *e)
 {
 	bool mid_window = r->ids.len > r->n_ids_upto;
 	int out = 0;
 
-	if (r->state != NULL && r->traces == 0) {
-		/* Nothing to go on from. */
-		(void)unlink(r->partial);
-		(void)unlink(r->state);
-		if (kept != NULL)
-			*kept = false;
-		resume_free(r);
-		return 0;
-	}
 	/* Lines of a window that is not whole would come again: they are not journaled. */
-	if (r->state != NULL && r->pending && !mid_window)
-		out = checkpoint(r, e);
-	if (kept != NULL)
-		*kept = r->state != NULL;
 	if (r->state == NULL)
 		out = write_piece(r, e);
+	else if (r->pending && !mid_window)
+		out = checkpoint(r, e);
+	*kept = r->journaled;
+	if (r->state != NULL && r->journaled == 0) {
+		(void)unlink(r->partial);
+		(void)unlink(r->state);
+	}
 	resume_free(r);
 	return out;
 }

@@ -58,8 +58,9 @@ int resume_upto(struct resume *, int64_t upto_us, struct err *e);
 int resume_commit(struct resume *, struct err *e);
 /*
  * The work ends early: journal the last point and close, leaving both files.
- * *kept tells whether there is anything to go on from (may be NULL).
+ * *kept is the number of traces that the next run starts with; with none, both
+ * files are removed.
  */
-int resume_keep(struct resume *, bool *kept, struct err *e);
+int resume_keep(struct resume *, uint64_t *kept, struct err *e);
 
 #endif

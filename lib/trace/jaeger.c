@@ -93,6 +93,20 @@ bytes_value(struct gather *g, struct slice base64, struct attr *out, struct err 
 	return 0;
 }
 
+/* Letters, digits, + and /, padded: what can stand in JSON text unescaped. */
+static bool
+is_base64(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '+' || c == '/' || c == '='))
+			return false;
+	}
+	return true;
+}
+
 /* A value kept for after the type is known. */
 struct pending {
 	struct slice text;
@@ -114,7 +128,7 @@ finish_tag(struct gather *g, const struct pending *v, struct slice type, struct 
 {
 	switch (v->kind) {
 	case JREAD_STRING:
-		if (WALK_KEY(type, "binary"))
+		if (WALK_KEY(type, "binary") && is_base64(v->text))
 			return bytes_value(g, v->text, out, e);
 		typed(v->text, type, true, out);
 		break;

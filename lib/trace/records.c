@@ -512,8 +512,9 @@ fill_rest(struct records *r, struct record *rec, bool error)
 	rec->status_code = count_of(r, AF_STATUS_CODE);
 	if (error)
 		(void)text_of(r, AF_ERROR_TYPE, &rec->error_type);
+	/* Whole microseconds, as Jaeger keeps: the same call gives the same record from either. */
 	if (s->end_ns >= s->start_ns && s->end_ns > 0)
-		rec->response_time_s = (double)(s->end_ns - s->start_ns) / 1e9;
+		rec->response_time_s = (double)((s->end_ns - s->start_ns) / 1000) / 1e6;
 	rec->ttft_s = number_of(r, AF_TTFT);
 	if (!(rec->ttft_s >= 0))
 		rec->ttft_s = NAN;

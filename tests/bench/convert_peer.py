@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Jaeger JSON to one JSON line per LLM span with Python's json, as convert's peer.
 
-usage: convert_peer.py TRACES.json > RECORDS.jsonl     (figures on stderr)
+usage: convert_peer.py TRACES.json [RECORDS.jsonl]     (else stdout; figures on stderr)
 
 Loads the document whole and takes about the ten fields that a routing record
 needs. CPU time is what the process used, reading and start-up included.
@@ -57,13 +57,14 @@ def main():
     size = len(data)
     doc = json.loads(data)
     del data
+    out = open(sys.argv[2], "w", encoding="utf-8") if len(sys.argv) > 2 else sys.stdout
     for trace in doc["data"]:
         for span in trace["spans"]:
             r = record(span)
             if r is not None:
                 n += 1
-                sys.stdout.write(json.dumps(r, ensure_ascii=False) + "\n")
-    sys.stdout.flush()
+                out.write(json.dumps(r, ensure_ascii=False) + "\n")
+    out.flush()
     u = resource.getrusage(resource.RUSAGE_SELF)
     cpu = u.ru_utime + u.ru_stime
     print("%d records, %.1f MB/s cpu, %.1f MB/s wall, %d MiB peak" %

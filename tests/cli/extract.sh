@@ -218,6 +218,9 @@ nofile 'long.*' "state and partial file are gone"
 serve -n 400 '20- status 500'
 status 75 "a server that goes away in the middle" x --limit 20 --retries 0 --concurrency 1 -o away
 match err 'cut short after' "is told"
+serve -n 400 '20- status 500'
+status 75 "the same on standard output" x --limit 20 --retries 0 --concurrency 1
+match err 'cut short after [0-9]+ traces: ' "is told too"
 cp away.state torn; printf '{"upto_us":99' >>away.state
 serve -n 400
 url_before=$(sed -n 's/.*\(http:[^\\]*\)\\".*/\1/p' torn | head -n 1)

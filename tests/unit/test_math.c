@@ -17,7 +17,8 @@ descending(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-/* Values of several shapes: spread, all equal, many ties, one far outlier, tiny differences. */
+/* Values of several shapes: spread, all equal, many ties, one far outlier, tiny differences,
+ * subnormal, too far apart for a float. */
 static void
 fill(float *x, size_t n, unsigned shape, struct rng *g)
 {
@@ -26,6 +27,8 @@ fill(float *x, size_t n, unsigned shape, struct rng *g)
 		case 0: x[i] = (float)rng_normal(g); break;
 		case 1: x[i] = 0.25f; break;
 		case 2: x[i] = (float)rng_below(g, 4); break;
+		case 5: x[i] = (float)rng_below(g, 2) * 0x1p-149f; break;
+		case 6: x[i] = (i % 2 == 0 ? 3e38f : -3e38f) * (float)rng_double(g); break;
 		case 3: x[i] = i == 7 ? 1e30f : (float)rng_double(g); break;
 		default: x[i] = 1 + (float)rng_below(g, 1000) * 1e-7f; break;
 		}
@@ -40,7 +43,7 @@ Test(topk, selects_the_largest_and_lowest_index_on_ties)
 	struct rng g;
 
 	rng_seed(&g, 1);
-	for (unsigned shape = 0; shape < 5; shape++)
+	for (unsigned shape = 0; shape < 7; shape++)
 		for (size_t a = 0; a < 6; a++)
 			for (size_t b = 0; b < 6; b++) {
 				size_t n = sizes[a], k = ks[b], want = k < n ? k : n, got, ties = 0;
@@ -117,14 +120,17 @@ Test(dot, kernels_agree)
 		}
 		for (int k = 0; k < DOT_KERNELS; k++) {
 			float out[N], at[N];
-			int32_t product[N];
+			float product[N], scale[N];
+			const struct dot_codes codes = { N, stride, code, sum, scale };
 			const uint32_t index[N] = { 8, 0, 3, 3, 1, 2, 7, 6, 5 };
 
 			if (!dot_supported((enum dot_kernel)k))
 				continue;
 			dot_half((enum dot_kernel)k, rows, N, d, q, out);
 			dot_half_at((enum dot_kernel)k, rows, index, N, d, q, at);
-			dot_code((enum dot_kernel)k, code, sum, N, stride, qc, product);
+			for (size_t i = 0; i < N; i++)
+				scale[i] = (float)(i + 1);
+			dot_code((enum dot_kernel)k, &codes, qc, 0.5f, product);
 			for (size_t i = 0; i < N; i++) {
 				double want = 0;
 				long exact = 0;
@@ -135,8 +141,9 @@ Test(dot, kernels_agree)
 				}
 				cr_expect(fabs(want - (double)out[i]) < 1e-5, "%s d %zu row %zu",
 					dot_name((enum dot_kernel)k), d, i);
-				cr_expect(product[i] == exact, "%s d %zu row %zu: %d, not %ld",
-					dot_name((enum dot_kernel)k), d, i, product[i], exact);
+				cr_expect(product[i] == (float)(i + 1) * 0.5f * (float)exact,
+					"%s d %zu row %zu: %g, not of %ld", dot_name((enum dot_kernel)k),
+					d, i, (double)product[i], exact);
 				cr_expect(at[i] == out[index[i]], "%s d %zu row %zu alone",
 					dot_name((enum dot_kernel)k), d, i);
 			}

@@ -1,0 +1,30 @@
+/* evalout - an evaluation as JSON and as a table for people. */
+#ifndef LLMR_CMD_EVALOUT_H
+#define LLMR_CMD_EVALOUT_H
+
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "fmt/jsonw.h"
+#include "model/evaluation.h"
+
+/* An evaluation and the names around it; all borrowed. */
+struct evalout {
+	const struct evaluation *v;
+	const char *const *model;	/* [m] names */
+	size_t m, candidates;		/* models of the router; of them with scores in the data */
+	size_t queries, leaks;
+	const size_t *choice;		/* [queries] */
+	size_t best_single, cheapest;	/* cheapest may be POLICY_NONE */
+	size_t weak, strong;		/* POLICY_NONE: no pair */
+	const char *against;		/* path of the other artifact, NULL when none */
+};
+
+/* {"value":, "ci95":[lo, hi] or null} */
+void evalout_ci(struct jsonw *, const char *key, const struct bootstrap_ci *);
+/* One object. */
+void evalout_json(const struct evalout *, struct buf *);
+/* To standard output. */
+void evalout_people(const struct evalout *);
+
+#endif
