@@ -36,11 +36,19 @@ if [ ! -x "$MLFLOW" ]; then
 fi
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/llmr-mlflow-XXXXXX") || exit 1
+stop_server() {
+	[ -n "$server" ] || return 0
+	kill -s TERM -- "-$server" 2>/dev/null
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		kill -s 0 -- "-$server" 2>/dev/null || break
+		sleep 1
+	done
+	kill -s KILL -- "-$server" 2>/dev/null
+	wait "$server" 2>/dev/null
+	server=
+}
 cleanup() {
-	if [ -n "$server" ]; then
-		kill -TERM -- "-$server" 2>/dev/null
-		wait "$server" 2>/dev/null
-	fi
+	stop_server
 	cd / && rm -rf "$dir"
 }
 trap cleanup EXIT
@@ -136,9 +144,7 @@ check "a run that is not there" "$LLMR" eval --model m.safetensors --data test.j
 equal "$(grep -c 'not logged' err)" 1 "is one warning"
 unset MLFLOW_RUN_ID
 
-kill -TERM -- "-$server" 2>/dev/null
-wait "$server" 2>/dev/null
-server=
+stop_server
 check "train with the server gone" "$LLMR" train knn --hparam n_neighbors=20 --hparam dim=16 --data train.jsonl -o n.safetensors
 equal "$(grep -c 'not logged' err)" 1 "is one warning"
 check "and the artifact is there" cmp m.safetensors n.safetensors
