@@ -54,7 +54,7 @@ complete -c llmr -n '__llmr_is convert' -l join-window -x -d 'traces kept open f
 complete -c llmr -n '__llmr_is convert' -l max-bad -x -d 'bad lines to tolerate before the exit status says so'
 complete -c llmr -n '__llmr_is convert' -l max-trace-bytes -x -d 'a larger trace is left out and counted'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a train -d 'learn a router from routing records'
-complete -c llmr -n '__llmr_is train' -a 'knn'
+complete -c llmr -n '__llmr_is train' -a 'knn svm mlp mf ridge trees hybrid'
 complete -c llmr -n '__llmr_is train' -l data -r -F -d 'routing records to learn from; may be repeated'
 complete -c llmr -n '__llmr_is train' -l from -x -a 'records dcrouter routerbench routellm llmrouter flat' -d 'format of --data'
 complete -c llmr -n '__llmr_is train' -l embedder -x -d 'text to vector: lsa, hash, shape, or some joined, such as lsa+shape'
