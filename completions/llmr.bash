@@ -74,6 +74,8 @@ _llmr() {
 		--weak) COMPREPLY=(); return ;;
 		--strong) COMPREPLY=(); return ;;
 		--against) _llmr_files; return ;;
+		--report) _llmr_files; return ;;
+		--min-ess) COMPREPLY=(); return ;;
 		--gate) COMPREPLY=(); return ;;
 		esac ;;
 	route:-*)
@@ -133,9 +135,9 @@ _llmr() {
 		else _llmr_files; fi ;;
 	train)
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "knn"; fi ;;
+		else _llmr_words "knn svm mlp mf ridge trees hybrid"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
 		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

@@ -48,7 +48,8 @@ struct drift_feature {
 
 struct drift {
 	size_t n, reference;		/* new queries, training queries held against them */
-	size_t known, empty;		/* new ones that occur in training (compared without themselves); without a known term */
+	size_t known;		/* new ones that occur in training, compared without themselves */
+	size_t empty;		/* new ones without a known term */
 	struct drift_summary train, fresh;	/* similarity to the nearest training query, -1..1 */
 	double psi, noise;		/* of that similarity */
 	double ood_below, ood;		/* similarity; share of the new queries */
