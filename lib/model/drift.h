@@ -62,8 +62,8 @@ struct drift {
 };
 
 /*
- * Compare n > 0 texts with the training set of a router. train [n_train]: its
- * texts; NULL or fewer than DRIFT_MIN_TEXTS: those that the artifact keeps, else
+ * Compare n > 0 texts with the training set of a loaded router (it holds the
+ * digests of its queries). train [n_train]: its texts; NULL or fewer than DRIFT_MIN_TEXTS: those that the artifact keeps, else
  * the vectors of kind knn; another kind without texts is ERR_INPUT. With texts
  * the features are those of their shape, else the places of the vectors. The
  * same for any number of threads.
