@@ -261,8 +261,10 @@ flush(struct ctx *c, struct routing *g)
 	if (buf_ok(&g->out, &c->err) < 0)
 		return -1;
 	out_write(g->out.p, g->out.len);
-	(void)fflush(stdout);		/* whoever asks line by line gets the answer now */
 	buf_reset(&g->out);
+	/* Whoever asks line by line gets the answer now; when nobody reads any more, that is the end. */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return err_sys(&c->err, ERR_IO, "standard output");
 	return 0;
 }
 
