@@ -4,13 +4,17 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/io.h"
 #include "cmd.h"
+#include "evaloff.h"
 #include "evalout.h"
+#include "fmt/hash.h"
 #include "load.h"
 #include "model/artifact.h"
 #include "model/evaluation.h"
 #include "model/gate.h"
 #include "model/predict.h"
+#include "model/report.h"
 #include "runlog.h"
 
 #define NAMED_LEAKS 5
@@ -314,9 +318,16 @@ static int
 prepare(struct ctx *c, struct judging *j)
 {
 	const char *gate = opt_str(c, "gate"), *against = opt_str(c, "against");
+	const char *report = opt_str(c, "report");
+	struct io_out probe = { .fd = -1 };
 
 	if (gate != NULL && (j->gate = gate_parse(gate, &c->err)) == NULL)
 		return -1;
+	if (report != NULL && strcmp(report, "-") == 0)
+		return err_set(&c->err, ERR_USAGE, "a report is a file: give --report FILE.html");
+	if (report != NULL && io_out_open(&probe, report, 0644, &c->err) < 0)
+		return -1;
+	io_out_abort(&probe);
 	runlog_begin(c, "eval", NULL);
 	j->router = load_router(c);
 	if (j->router == NULL)
@@ -349,20 +360,33 @@ warn_outcome(struct ctx *c, const struct judging *j)
 		    v->frontier.draws);
 }
 
-/* Is the gate met? 0, or -1 with ERR_NO; ERR_USAGE for a name that the result does not hold. */
+/* met false: ctx->err says why the gate was missed. */
 static int
-check_gate(struct ctx *c, const struct gate *gate, const struct buf *json, bool *met)
+write_report(struct ctx *c, const struct judging *j, bool met)
 {
-	struct buf why = BUF_INIT;
+	const char *path = opt_str(c, "report"), *missed = strchr(c->err.msg, ':');
+	struct err e = ERR_INIT;
+	struct buf page = BUF_INIT;
+	char digest[65];
+	struct report report = { .v = &j->evaluation, .model = j->router->models.keys,
+		.m = j->router->models.len, .queries = j->data->n, .leaks = j->leaks,
+		.best_single = j->best_single, .weak = j->weak, .strong = j->strong,
+		.artifact = opt_str(c, "model"), .against = opt_str(c, "against"),
+		.gate = opt_str(c, "gate"), .data_digest = digest, .version = LLMR_VERSION };
 	int r;
 
-	*met = true;
-	if (gate == NULL)
+	if (path == NULL)
 		return 0;
-	r = gate_check(gate, json->p, json->len, met, &why, &c->err);
-	if (r == 0 && !*met)
-		err_set(&c->err, ERR_NO, "gate missed: %s", buf_cstr(&why));
-	buf_finish(&why);
+	if (!met)
+		report.missed = missed == NULL ? "" : missed + 2;
+	hex_format(j->data->digest, 32, digest);
+	report_write(&report, &page);
+	r = buf_ok(&page, &e);
+	if (r == 0)
+		r = io_write_file(path, page.p, page.len, 0644, &e);
+	buf_finish(&page);
+	if (r < 0)
+		c->err = e;
 	return r;
 }
 
@@ -379,7 +403,8 @@ publish(struct ctx *c, const struct judging *j)
 	int r = -1;
 
 	evalout_json(&o, &json);
-	if (buf_ok(&json, &c->err) < 0 || check_gate(c, j->gate, &json, &met) < 0)
+	if (buf_ok(&json, &c->err) < 0 || evalout_gate(c, j->gate, &json, &met) < 0 ||
+	    write_report(c, j, met) < 0)
 		goto out;
 	runlog_eval(c, j->router->file, j->data->digest, &json);
 	if (c->json)
@@ -398,6 +423,8 @@ cmd_eval(struct ctx *c)
 	struct judging j = { 0 };
 	int r = -1;
 
+	if (opt_flag(c, "off-policy"))
+		return evaloff_run(c);
 	if (prepare(c, &j) < 0)
 		goto out;
 	j.all = load_data(c, opt_str(c, "from"));

@@ -283,19 +283,30 @@ evalout_json(const struct evalout *o, struct buf *b)
 	jsonw_end_object(w);
 }
 
+/* A name from the data, without what would move a terminal's cursor; out holds 256 bytes. */
+static const char *
+plain(const char *name, char out[256])
+{
+	size_t n = 0;
+
+	for (; name[n] != '\0' && n < 255; n++)
+		out[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7f ? '?' : name[n];
+	out[n] = '\0';
+	return out;
+}
+
 static void
 print_arm(const char *what, const char *model, double score, double cost)
 {
-	char money[32] = "-";
+	char money[32] = "-", name[256];
 
 	if (!isnan(cost))
 		(void)snprintf(money, sizeof money, "%.6f", cost);
-	out_printf("%-12s %8.4f %12s  %s\n", what, score, money, model);
+	out_printf("%-12s %8.4f %12s  %s\n", what, score, money, plain(model, name));
 }
 
-/* "name  +x.xxxx [lo, hi]", nothing when undefined; factor 100 for per cent. */
-static void
-print_ci(const char *name, const struct bootstrap_ci *ci, bool percent, bool sign)
+void
+evalout_print(const char *name, const struct bootstrap_ci *ci, bool percent, bool sign)
 {
 	double f = percent ? 100 : 1;
 	const char *unit = percent ? " %" : "";
@@ -321,18 +332,34 @@ print_target(const char *name, const struct frontier_target *t)
 		    100 * t->share, t->cost_weight);
 }
 
+/* Columns as wide as the longest name, in bytes. */
+static int
+name_width(const char *const *name, size_t n, int width)
+{
+	for (size_t k = 0; k < n; k++)
+		if (strlen(name[k]) > (size_t)width)
+			width = strlen(name[k]) < 255 ? (int)strlen(name[k]) : 255;
+	return width;
+}
+
 static void
 print_tasks(const struct evalout *o)
 {
+	int width = 8;
+
 	if (o->v->n_tasks == 0)
 		return;
-	out_printf("\n%-24s %7s %8s %8s %8s  %s\n", "task", "queries", "router", "best", "oracle",
-	    "router - best single");
+	for (size_t k = 0; k < o->v->n_tasks; k++)
+		width = name_width(&o->v->task[k].name, 1, width);
+	out_printf("\n%-*s %7s %8s %8s %8s  %s\n", width, "task", "queries", "router", "best",
+	    "oracle", "router - best single");
 	for (size_t k = 0; k < o->v->n_tasks; k++) {
 		const struct eval_group *g = &o->v->task[k].group;
+		const char *name = o->v->task[k].name;
+		char text[256];
 
-		out_printf("%-24s %7zu %8.4f %8.4f %8.4f  %+.4f [%+.4f, %+.4f]\n",
-		    o->v->task[k].name[0] != '\0' ? o->v->task[k].name : "(none)", g->n, g->router,
+		out_printf("%-*s %7zu %8.4f %8.4f %8.4f  %+.4f [%+.4f, %+.4f]\n", width,
+		    name[0] != '\0' ? plain(name, text) : "(none)", g->n, g->router,
 		    g->best, g->oracle, g->delta.value, g->delta.lo, g->delta.hi);
 	}
 }
@@ -341,16 +368,18 @@ static void
 print_models(const struct evalout *o)
 {
 	const struct eval_group *g = &o->v->all;
+	int width = name_width(o->model, o->m, 8);
 
-	out_printf("\n%-32s %8s %12s %8s\n", "model", "score", "USD/query", "chosen");
+	out_printf("\n%-*s %8s %12s %8s\n", width, "model", "score", "USD/query", "chosen");
 	for (size_t k = 0; k < o->m; k++) {
-		char money[32] = "-";
+		char money[32] = "-", name[256];
 
 		if (isnan(g->model_score[k]))
 			continue;
 		if (!isnan(g->model_cost[k]))
 			(void)snprintf(money, sizeof money, "%.6f", g->model_cost[k]);
-		out_printf("%-32s %8.4f %12s %6.1f %%\n", o->model[k], g->model_score[k], money,
+		out_printf("%-*s %8.4f %12s %6.1f %%\n", width, plain(o->model[k], name),
+		    g->model_score[k], money,
 		    100 * (double)g->chosen[k] / (double)g->n);
 	}
 }
@@ -363,7 +392,7 @@ print_against(const struct evalout *o)
 	if (!o->v->has_against || a->n == 0)
 		return;
 	out_printf("\nagainst %s: %.4f on %zu queries\n", o->against, a->score, a->n);
-	print_ci("this - that", &a->delta, false, true);
+	evalout_print("this - that", &a->delta, false, true);
 	out_printf("%-24s p %.4g; better on %zu, worse on %zu, equal on %zu (sign test p %.4g)\n", "",
 	    a->p, a->wins, a->losses, a->ties, a->sign_p);
 }
@@ -373,23 +402,26 @@ print_figures(const struct evalout *o)
 {
 	const struct evaluation *v = o->v;
 
-	print_ci("regret", &v->all.regret, false, false);
-	print_ci("agreement with oracle", &v->all.agreement, true, false);
-	print_ci("calibration error", &v->calibration.ece, false, false);
-	print_ci("performance gain", &v->all.perf_gain, true, true);
-	print_ci("cost saved", &v->all.cost_save, true, true);
+	evalout_print("regret", &v->all.regret, false, false);
+	evalout_print("agreement with oracle", &v->all.agreement, true, false);
+	evalout_print("calibration error", &v->calibration.ece, false, false);
+	evalout_print("performance gain", &v->all.perf_gain, true, true);
+	evalout_print("cost saved", &v->all.cost_save, true, true);
 	if (v->frontier.known) {
-		print_ci("AIQ", &v->frontier.aiq, false, false);
-		print_ci("AIQ, single models", &v->frontier.single, false, false);
-		print_ci("AIQ, difference", &v->frontier.delta, false, true);
+		evalout_print("AIQ", &v->frontier.aiq, false, false);
+		evalout_print("AIQ, single models", &v->frontier.single, false, false);
+		evalout_print("AIQ, difference", &v->frontier.delta, false, true);
 		print_target("95 % of strongest for", &v->frontier.at95);
 		print_target("best single's score for", &v->frontier.at_best);
 	}
 	if (v->has_pair) {
-		out_printf("weak %s, strong %s\n", o->model[o->weak], o->model[o->strong]);
-		print_ci("APGR", &v->pair.apgr, false, false);
-		print_ci("CPT(50 %)", &v->pair.cpt50, true, false);
-		print_ci("CPT(80 %)", &v->pair.cpt80, true, false);
+		char weak[256], strong[256];
+
+		out_printf("weak %s, strong %s\n", plain(o->model[o->weak], weak),
+		    plain(o->model[o->strong], strong));
+		evalout_print("APGR", &v->pair.apgr, false, false);
+		evalout_print("CPT(50 %)", &v->pair.cpt50, true, false);
+		evalout_print("CPT(80 %)", &v->pair.cpt80, true, false);
 	}
 }
 
@@ -418,4 +450,20 @@ evalout_people(const struct evalout *o)
 	print_models(o);
 	print_tasks(o);
 	print_against(o);
+}
+
+int
+evalout_gate(struct ctx *c, const struct gate *gate, const struct buf *json, bool *met)
+{
+	struct buf why = BUF_INIT;
+	int r;
+
+	*met = true;
+	if (gate == NULL)
+		return 0;
+	r = gate_check(gate, json->p, json->len, met, &why, &c->err);
+	if (r == 0 && !*met)
+		err_set(&c->err, ERR_NO, "gate missed: %s", buf_cstr(&why));
+	buf_finish(&why);
+	return r;
 }

@@ -7,6 +7,9 @@
 #include "base/buf.h"
 #include "fmt/jsonw.h"
 #include "model/evaluation.h"
+#include "model/gate.h"
+
+struct ctx;
 
 /* An evaluation and the names around it; all borrowed. */
 struct evalout {
@@ -22,6 +25,13 @@ struct evalout {
 
 /* {"value":, "ci95":[lo, hi] or null} */
 void evalout_ci(struct jsonw *, const char *key, const struct bootstrap_ci *);
+/* "name  x.xxxx [lo, hi]" to standard output, nothing when undefined; in per cent, with its sign. */
+void evalout_print(const char *name, const struct bootstrap_ci *, bool percent, bool sign);
+/*
+ * Is the gate (NULL: always) met by that object? 0, with ERR_NO set where not;
+ * -1 and ERR_USAGE for a name that it does not hold.
+ */
+int evalout_gate(struct ctx *, const struct gate *, const struct buf *json, bool *met);
 /* One object. */
 void evalout_json(const struct evalout *, struct buf *);
 /* To standard output. */

@@ -61,7 +61,8 @@ struct evaluation {
 };
 
 /* Fill a zeroed evaluation; release it with evaluation_finish, on failure too. */
-int evaluation_run(const struct evaluation_input *, struct pool *, struct evaluation *, struct err *e);
+int evaluation_run(const struct evaluation_input *, struct pool *, struct evaluation *,
+	struct err *e);
 void evaluation_finish(struct evaluation *);
 
 /* Exact two-sided sign test: the chance of a split at least as uneven as a : b. */

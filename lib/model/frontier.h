@@ -52,11 +52,12 @@ struct frontier_target {
 };
 
 struct frontier {
-	bool known;			/* false, and nothing below set: a cost is unknown, or all models cost the same */
+	/* False, and nothing below set, when a cost is unknown or all models cost the same. */
+	bool known;
 	struct frontier_point point[FRONTIER_POINTS];
 	double lo, hi;			/* mean cost of the cheapest and of the dearest single model */
 	size_t strongest;		/* single model with the highest mean score here */
-	struct bootstrap_ci aiq, single, delta;	/* router; hull of the single models; their difference */
+	struct bootstrap_ci aiq, single, delta;	/* router; single models; difference */
 	size_t draws;			/* taken; fewer than asked for when that would take minutes */
 	struct frontier_target at95;	/* 95 % of the strongest single model's score */
 	struct frontier_target at_best;	/* the best single's score */

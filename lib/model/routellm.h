@@ -25,8 +25,10 @@
 
 struct routellm {
 	double weak, strong;				/* mean scores */
-	struct { double share, score; } curve[ROUTELLM_STEPS + 1];	/* share of strong calls ascending */
-	struct bootstrap_ci apgr, cpt50, cpt80;		/* NaN when the strong model is not the better one here */
+	/* Share of strong calls, ascending, and mean score. */
+	struct { double share, score; } curve[ROUTELLM_STEPS + 1];
+	/* NaN when the strong model is not the better one here. */
+	struct bootstrap_ci apgr, cpt50, cpt80;
 };
 
 /* lead, weak, strong [n]: predicted score of strong minus that of weak; their true scores. */

@@ -85,6 +85,70 @@ match err 'gate: a name or a number is missing at column 6' "gate: not an expres
 status 1 "gate: null is not met" "$LLMR" eval -m m.safetensors --data bare.jsonl --gate 'aiq > 0'
 match err 'gate missed: aiq > 0: null' "gate: null is said"
 
+# --- the page ---
+ok "report" $E --report r.html --against odd.safetensors --json
+match r.html '^</html>$' "report: whole"
+absent r.html '<script|src=|href=|@import|url\(' "report: needs nothing but itself"
+for part in 'Score and cost' 'Score by task' 'Are its predictions true' 'What it chose' 'Time of a decision' \
+	'Against another router'; do match r.html "$part" "report: $part"; done
+if python3 -c '' 2>/dev/null; then
+	if python3 - r.html 2>err <<'PY'
+import re, sys, xml.etree.ElementTree as tree
+page = open(sys.argv[1], encoding="utf-8").read()
+for svg in re.findall(r"<svg.*?</svg>", page, re.S):
+    for e in tree.fromstring(svg).iter():
+        for k, v in e.attrib.items():
+            assert "nan" not in v and "inf" not in v, (k, v)
+PY
+	then pass "report: figures are well-formed"; else fail "report: figures are well-formed" "$(tail -n 1 err)"; fi
+else
+	skip "report: figures are well-formed: no python3"
+fi
+echo old >r.html
+status 1 "report: with a missed gate" $E --report r.html --gate 'ece < 0'
+match r.html 'Gate missed:.*ece &lt; 0' "report: says that the gate was missed"
+ok "report: too few" "$LLMR" eval -m m.safetensors --data few.jsonl --report few.html
+match few.html 'nothing could be compared' "report: too few: said"
+status 64 "report: unknown name in the gate" $E --report none.html --gate 'nothing < 0'
+status 73 "report: no such folder" $E --report no/r.html
+status 64 "report: not to standard output" $E --report -
+status 64 "report: not with --off-policy" $E --report r2.html --off-policy
+nofile 'none.html r2.html .*tmp* *.tmp*' "report: nothing half-written"
+
+# --- logged calls of one model a query ---
+# called FIRST LAST SEED: one of three models, m2 twice as often as the others
+called() {
+	records "$1" "$2" | awk -v seed="$3" 'BEGIN { srand(seed) }
+		NR % 3 == 1 { u = rand(); take = u < 0.25 ? 0 : u < 0.5 ? 1 : 2 }
+		(NR - 1) % 3 == take { sub(/}$/, take == 2 ? ",\"propensity\":0.5}" : ",\"propensity\":0.25}"); print }'
+}
+called 91 690 7 >log.jsonl
+ok "off-policy" "$LLMR" eval -m m.safetensors --data log.jsonl --off-policy --json
+match out '"queries":600,"records":600,"dropped_leaks":0,"models":3,"off_policy":\{"matched":[12][0-9]*,"ess":1[0-9.]*,"mean_weight":[01]\.' "off-policy: counts"
+match out '"snips":\{"value":1,"ci95":\[1,1\]\}' "off-policy: the router is always right"
+match out '"dr":\{"value":(0\.9|1)' "off-policy: doubly robust"
+mv out op1
+"$LLMR" eval -m m.safetensors --data log.jsonl --off-policy --json --threads 4 >op4 2>/dev/null
+same op1 op4 "off-policy: 4 threads: the same bytes"
+ok "off-policy for people" "$LLMR" eval -m m.safetensors --data log.jsonl --off-policy --gate 'off_policy.dr.lo > off_policy.logged.hi'
+match out '^router, doubly robust +0\.9|^router, doubly robust +1' "off-policy for people: doubly robust"
+status 1 "off-policy: gate" "$LLMR" eval -m m.safetensors --data log.jsonl --off-policy --gate 'off_policy.ess > 1000'
+status 65 "off-policy: no propensities" "$LLMR" eval -m m.safetensors --data test.jsonl --off-policy
+match err 'test.jsonl: line 1: record has no "propensity"' "off-policy: no propensities: file and line"
+one_line_error "off-policy: no propensities: one line"
+head -n 40 log.jsonl >short.jsonl
+status 65 "off-policy: too few agree" "$LLMR" eval -m m.safetensors --data short.jsonl --off-policy
+match err 'fewer than 30 \(--min-ess\)' "off-policy: too few agree: said"
+sed 's/"propensity":[0-9.]*/"propensity":0/' short.jsonl >zero.jsonl
+status 65 "off-policy: propensity 0" "$LLMR" eval -m m.safetensors --data zero.jsonl --off-policy
+sed 's/"propensity":[0-9.]*/"propensity":0.9/' log.jsonl >wrong.jsonl
+ok "off-policy: wrong propensities" "$LLMR" eval -m m.safetensors --data wrong.jsonl --off-policy
+match err 'mean weight is 0\.[0-9]* where 1 is expected' "off-policy: wrong propensities: noticed"
+called 1 90 8 >leaks.jsonl
+status 65 "off-policy: only leaks" "$LLMR" eval -m m.safetensors --data leaks.jsonl --off-policy
+status 64 "off-policy: not with --against" "$LLMR" eval -m m.safetensors --data log.jsonl --off-policy --against m.safetensors
+status 64 "off-policy: records only" "$LLMR" eval -m m.safetensors --data log.jsonl --off-policy --from flat
+
 # --- real data: figures that an independent computation gave ---
 real() { # NAME FORMAT FILE
 	"$LLMR" convert --from "$2" "$SHARED/data/$3" --out-dir "$1" --test-split 0.4 -q 2>/dev/null

@@ -213,6 +213,9 @@ PY
 	schema artifact cat p.yaml
 	schema eval "$LLMR" eval --model m.safetensors --data test.jsonl --json
 	schema eval "$LLMR" eval --model m.safetensors --data few.jsonl --json
+	schema eval "$LLMR" eval --model m.safetensors --data test.jsonl --against p.safetensors --weak m0 --strong m1 --json
+	awk 'NR % 3 == 1 { sub(/}$/, ",\"propensity\":0.33}"); print }' test.jsonl >logged.jsonl
+	schema eval-offpolicy "$LLMR" eval --model m.safetensors --data logged.jsonl --off-policy --min-ess 1 --json
 	schema route "$LLMR" route --model m.safetensors --json hi
 	schema route "$LLMR" route --model s.safetensors --json --explain "a poem"
 	echo '{"x":1}' >bad.jsonl
