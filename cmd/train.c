@@ -27,6 +27,13 @@ struct training {
 	int64_t wall0, cpu0;
 };
 
+/* The operand, or the kind that serves best on most data. */
+static const char *
+kind_name(const struct ctx *c)
+{
+	return c->n_args > 0 ? c->args[0] : "hybrid";
+}
+
 static int
 unknown_kind(struct ctx *c)
 {
@@ -34,7 +41,7 @@ unknown_kind(struct ctx *c)
 
 	for (size_t i = 0; scorer_kinds[i] != NULL; i++)
 		buf_printf(&names, "%s%s", i > 0 ? ", " : "", scorer_kinds[i]->name);
-	err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is %s", c->args[0],
+	err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is %s", kind_name(c),
 	    buf_cstr(&names));
 	buf_finish(&names);
 	return -1;
@@ -43,12 +50,13 @@ unknown_kind(struct ctx *c)
 static int
 read_params(struct ctx *c, struct fit_params *p)
 {
+	const struct scorer_kind *router = scorer_find(kind_name(c), strlen(kind_name(c)));
 	const char *kind = opt_str(c, "embedder");
-
-	const struct scorer_kind *router = scorer_find(c->args[0], strlen(c->args[0]));
 
 	if (router == NULL)
 		return unknown_kind(c);
+	if (kind == NULL)
+		kind = strcmp(router->name, "hybrid") == 0 ? "lsa+shape" : "lsa";
 	if (embed_check_kind(kind, &c->err) < 0) {
 		c->err.code = ERR_USAGE;
 		return err_wrap(&c->err, "--embedder");
@@ -266,7 +274,7 @@ cmd_train(struct ctx *c)
 
 	if (read_params(c, &t.params) < 0 || check_output(c, path) < 0)
 		return -1;
-	runlog_begin(c, "train", c->args[0]);
+	runlog_begin(c, "train", kind_name(c));
 	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
 	t.data = load_data(c, opt_str(c, "from"));
 	if (t.data == NULL)

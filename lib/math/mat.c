@@ -297,14 +297,14 @@ mat_solve(double *a, size_t n, double *b, size_t rhs, struct err *e)
 }
 
 int
-mat_solve_float(float *a, size_t n, float *b, size_t rhs, struct err *e)
+mat_solve_float(float *a, size_t n, size_t ld, float *b, size_t rhs, struct err *e)
 {
-	int size = (int)n, sides = (int)rhs, info = 0;
+	int size = (int)n, lda = (int)ld, sides = (int)rhs, info = 0;
 
 	if (check_solve(n, rhs, e) < 0)
 		return -1;
 	if (n > 0 && rhs > 0)
-		blas.solve_float("L", &size, &sides, a, &size, b, &size, &info);
+		blas.solve_float("L", &size, &sides, a, &lda, b, &size, &info);
 	return solved(info, e);
 }
 

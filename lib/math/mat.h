@@ -55,7 +55,8 @@ void mat_gram_upper(struct mat a, float *c);
  * solution. ERR_INPUT when A is not positive definite.
  */
 int mat_solve(double *a, size_t n, double *b, size_t rhs, struct err *e);
-int mat_solve_float(float *a, size_t n, float *b, size_t rhs, struct err *e);
+/* ld >= n: floats from row to row of a. */
+int mat_solve_float(float *a, size_t n, size_t ld, float *b, size_t rhs, struct err *e);
 
 /*
  * Eigenvalues of a symmetric matrix (LAPACK dsyevd). a [n x n] is read from
