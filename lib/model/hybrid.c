@@ -35,7 +35,7 @@ struct scratch {
 
 static const char *const names[HYBRID_MEMBERS] = { "knn", "ridge", "kridge", "trees", "svm", "mlp",
 	"mf" };
-static const bool by_default[HYBRID_MEMBERS] = { true, true, true, true };
+static const bool by_default[HYBRID_MEMBERS] = { true, true, false, true };
 
 const char *
 hybrid_member_name(size_t i)
