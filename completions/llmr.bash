@@ -56,6 +56,7 @@ _llmr() {
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--embedder) COMPREPLY=(); return ;;
+		--recipe) _llmr_files; return ;;
 		--hparam) COMPREPLY=(); return ;;
 		--objective) _llmr_words "score best"; return ;;
 		--cv) COMPREPLY=(); return ;;
@@ -126,7 +127,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "knn"; fi ;;
 	eval)
 		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
