@@ -209,6 +209,16 @@ static const struct opt route_opts[] = {
 	  .help = "leave out models whose expected cost is above this" },
 	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
 	  .help = "score given up for one US dollar" },
+	{ .l = "explore-epsilon", .type = OPT_NUM, .arg = "P", .lo = 0, .hi = 1, .dflt = "0",
+	  .help = "chance of a uniform draw among the models in place of the best" },
+	{ .l = "explore-temperature", .type = OPT_NUM, .arg = "T", .lo = 0, .hi = 1e6, .dflt = "0",
+	  .help = "draw by a softmax of the scores over T; 0 takes the best" },
+	{ .l = "explore-max-cost", .type = OPT_NUM, .arg = "USD", .lo = 0, .hi = 1e9,
+	  .help = "explore only models whose expected cost is within this" },
+	{ .l = "request-id", .type = OPT_STRING, .arg = "ID",
+	  .help = "what the draw depends on beside seed and prompt; JSON lines may hold request_id" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed of the draw" },
 	{ .l = NULL }
 };
 
