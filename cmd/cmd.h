@@ -55,6 +55,7 @@ void say(const struct ctx *, const char *fmt, ...) __attribute__((format(printf,
 int cmd_bench(struct ctx *);
 int cmd_convert(struct ctx *);
 int cmd_doctor(struct ctx *);
+int cmd_drift(struct ctx *);
 int cmd_eval(struct ctx *);
 int cmd_extract(struct ctx *);
 int cmd_help(struct ctx *);

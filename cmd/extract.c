@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd.h"
+#include "hosts.h"
 #include "fmt/jsonw.h"
 #include "fmt/stream.h"
 #include "net/http.h"
@@ -29,9 +30,10 @@ struct extract {
 	struct jaegerclient_stats st;
 	struct idset seen;
 	char *user, *password, *token;
-	struct buf hosts_text, query;
-	const char **hosts, **tags;
-	size_t n_hosts, n_tags;
+	struct hosts hosts;
+	struct buf query;
+	const char **tags;
+	size_t n_tags;
 	uint64_t before;		/* traces in the output when this run began */
 	int64_t begun_ns;
 };
@@ -108,37 +110,6 @@ find_credentials(struct extract *x)
 	return 0;
 }
 
-/* --allowed-hosts "a, b" into x->hosts. */
-static int
-split_hosts(struct extract *x)
-{
-	const char *list = opt_str(x->c, "allowed-hosts");
-	size_t cap = 0;
-
-	if (list == NULL)
-		return 0;
-	buf_str(&x->hosts_text, list);
-	if (buf_ok(&x->hosts_text, &x->c->err) < 0)
-		return -1;
-	for (char *p = x->hosts_text.p, *end; *p != '\0'; p = end) {
-		void *v = x->hosts;
-
-		p += strspn(p, ", \t");
-		end = p + strcspn(p, ", \t");
-		if (end == p)
-			break;
-		if (*end != '\0')
-			*end++ = '\0';
-		if (mem_grow(&v, &cap, x->n_hosts + 1, sizeof *x->hosts, &x->c->err) < 0)
-			return -1;
-		x->hosts = v;
-		x->hosts[x->n_hosts++] = p;
-	}
-	if (x->n_hosts == 0)
-		return err_set(&x->c->err, ERR_USAGE, "--allowed-hosts: the list is empty");
-	return 0;
-}
-
 static bool
 is_loopback(const char *url)
 {
@@ -156,8 +127,8 @@ connect_client(struct extract *x)
 	const char *url = opt_str(c, "url");
 	struct http_opts o = { .cancel = c->cancel };
 
-	if (find_credentials(x) < 0 || split_hosts(x) < 0 ||
-	    http_check_url(url, x->hosts, x->n_hosts, &c->err) < 0)
+	if (find_credentials(x) < 0 || hosts_read(c, &x->hosts) < 0 ||
+	    http_check_url(url, x->hosts.name, x->hosts.n, &c->err) < 0)
 		return -1;
 	o.ca_file = opt_str(c, "ca-file");
 	o.ca_only = opt_flag(c, "ca-only");
@@ -167,8 +138,8 @@ connect_client(struct extract *x)
 	o.connect_timeout = opt_duration(c, "connect-timeout");
 	o.total_timeout = opt_duration(c, "timeout");
 	o.stall_timeout = o.total_timeout;
-	o.allowed_hosts = x->hosts;
-	o.n_allowed_hosts = x->n_hosts;
+	o.allowed_hosts = x->hosts.name;
+	o.n_allowed_hosts = x->hosts.n;
 	if ((x->user != NULL || x->token != NULL) && strncmp(url, "https", 5) != 0 && !is_loopback(url))
 		log_warn(&c->log, "the credentials go unencrypted to %s", url);
 	return (x->http = http_new(&o, &c->err)) == NULL ? -1 : 0;
@@ -419,9 +390,8 @@ extract_jaeger(struct ctx *c)
 	wipe(x.user);
 	wipe(x.password);
 	wipe(x.token);
-	buf_finish(&x.hosts_text);
+	hosts_finish(&x.hosts);
 	buf_finish(&x.query);
-	free(x.hosts);
 	free(x.tags);
 	return r;
 }

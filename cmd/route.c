@@ -41,14 +41,14 @@ nearer(const void *a, const void *b)
 	return (x->row > y->row) - (x->row < y->row);
 }
 
-/* The nearest neighbours of the last decision, best first. Returns how many. */
+/* The nearest neighbours of the last decision, best first. Returns how many: 0 unless the router is a knn. */
 static size_t
 nearest(const struct routing *g, struct neighbor out[SHOWN_NEIGHBORS])
 {
 	const struct knn_scratch *s = router_knn_scratch(g->router, g->scratch);
 	size_t n = 0;
 
-	for (size_t i = 0; i < s->k; i++) {
+	for (size_t i = 0; s != NULL && i < s->k; i++) {
 		struct neighbor x = { s->index[i], s->near[i] };
 
 		if (n == SHOWN_NEIGHBORS && nearer(&x, &out[n - 1]) >= 0)
@@ -182,9 +182,9 @@ explain_people(struct routing *g)
 			buf_printf(&g->out, "$%.6f  ", (double)g->scratch->cost[j]);
 		buf_printf(&g->out, "%s\n", r->models.keys[j]);
 	}
-	if (n == 0)
+	if (n == 0 && router_knn(r) != NULL)
 		buf_str(&g->out, "  no known term in the prompt: the scores are overall means\n");
-	else
+	else if (n > 0)
 		buf_printf(&g->out, "  nearest of the %zu training queries that count:\n",
 		    router_knn_scratch(g->router, g->scratch)->k);
 	for (size_t i = 0; i < n; i++) {

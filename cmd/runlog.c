@@ -13,6 +13,7 @@
 #include "fmt/safetensors.h"
 #include "opt.h"
 #include "table.h"
+#include "track.h"
 
 struct runlog {
 	const char *command;
@@ -168,19 +169,32 @@ none_if_empty(const char *s)
 	return s == NULL || s[0] == '\0' ? NULL : s;
 }
 
-static int
-store(struct ctx *c, const struct rundb_run *run, char id[RUNDB_ID])
+/* Locally first: that is quick and sure. */
+static void
+store(struct ctx *c, struct rundb_run *run)
 {
+	char id[RUNDB_ID] = "";
 	struct buf path = BUF_INIT;
 	struct rundb *db = NULL;
+	char mlflow_run[MLFLOW_ID] = "";
 	int r = -1;
 
 	if (runlog_path(c, &path) == 0 &&
 	    (db = rundb_open(buf_cstr(&path), RUNDB_WRITE, &c->err)) != NULL)
 		r = rundb_add(db, run, id, &c->err);
+	if (r == 0)
+		log_info(&c->log, "recorded as run %s", id);
+	else
+		log_warn(&c->log, "this run was not recorded: %s", c->err.msg);
+	run->id = id;
+	/* Who interrupts wants an end, not a conversation. */
+	if (strcmp(run->status, "killed") != 0 && track_run(c, run, mlflow_run) < 0)
+		log_warn(&c->log, "this run was not logged to MLflow: %s", c->err.msg);
+	if (r == 0 && mlflow_run[0] != '\0' &&
+	    rundb_set_mlflow(db, id, mlflow_run, &c->err) < 0)
+		log_warn(&c->log, "run %s: %s", id, c->err.msg);
 	rundb_close(db);
 	buf_finish(&path);
-	return r;
 }
 
 static void
@@ -211,7 +225,7 @@ runlog_end(struct ctx *c, int result)
 	struct runlog *l = c->run;
 	struct rundb_run run = { 0 };
 	struct buf params = BUF_INIT;
-	char id[RUNDB_ID] = "", git[65], host[256] = "";
+	char git[65], host[256] = "";
 
 	if (l == NULL)
 		return;
@@ -230,10 +244,7 @@ runlog_end(struct ctx *c, int result)
 		.artifact_digest = none_if_empty(l->digest),
 		.git = gitrev_read(".", git) ? git : NULL, .host = none_if_empty(host),
 		.version = LLMR_VERSION };
-	if (store(c, &run, id) < 0)
-		log_warn(&c->log, "this run was not recorded: %s", c->err.msg);
-	else
-		log_info(&c->log, "recorded as run %s", id);
+	store(c, &run);
 	c->err = outcome;
 	buf_finish(&params);
 	release(c);

@@ -2,9 +2,10 @@
  * runlog - record what a training or an evaluation did and gave.
  *
  * A command begins a record, notes what it learns on the way, and main ends
- * it with the outcome: one row in the local database (data/rundb). Recording
- * never changes the outcome: what fails here is one warning. Every call is
- * fine without a record (--no-runs).
+ * it with the outcome: one row in the local database (data/rundb), and the
+ * same on an MLflow server where one is named (cmd/track). Recording never
+ * changes the outcome: what fails here is one warning. Every call is fine
+ * without a record (--no-runs).
  */
 #ifndef LLMR_CMD_RUNLOG_H
 #define LLMR_CMD_RUNLOG_H

@@ -51,6 +51,7 @@ put_run(struct jsonw *w, const struct rundb_run *run)
 	jsonw_kstr(w, "git", run->git);
 	jsonw_kstr(w, "host", run->host);
 	jsonw_kstr(w, "version", run->version);
+	jsonw_kstr(w, "mlflow_run", run->mlflow_run);
 	jsonw_end_object(w);
 }
 
@@ -140,7 +141,8 @@ flat_run(struct flat *f, const struct rundb_run *run, struct err *e)
 		{ "status", run->status }, { "error", run->error },
 		{ "data_digest", run->data_digest }, { "artifact", run->artifact },
 		{ "artifact_digest", run->artifact_digest }, { "git", run->git },
-		{ "host", run->host }, { "version", run->version } };
+		{ "host", run->host }, { "version", run->version },
+		{ "mlflow_run", run->mlflow_run } };
 
 	str_iso8601(run->time_us, when);
 	(void)snprintf(seconds, sizeof seconds, "%.3f", run->seconds);

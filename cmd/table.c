@@ -142,8 +142,8 @@ static const struct opt train_opts[] = {
 	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
 	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
 	  .help = "format of --data" },
-	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "lsa",
-	  .help = "text to vector: lsa, hash, shape, or some joined, such as lsa+shape" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
+	  .help = "text to vector: lsa, hash, shape, or some joined; lsa (with hybrid: lsa+shape) by default" },
 	{ .l = "recipe", .type = OPT_FILE, .arg = "FILE",
 	  .help = "training recipe in YAML; options given beside it count more" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
@@ -239,6 +239,22 @@ static const struct opt bench_opts[] = {
 	{ .l = NULL }
 };
 
+static const struct opt drift_opts[] = {
+	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "text", .type = OPT_FLAG,
+	  .help = "input lines are queries in plain text; by default routing records" },
+	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
+	  .help = "training records, whose texts make the comparison sharp; may be repeated" },
+	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
+	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
+	  .help = "format of --data" },
+	{ .l = "threshold", .type = OPT_NUM, .arg = "PSI", .lo = 0, .hi = 100, .dflt = "0.25",
+	  .help = "exit 1 when a population stability index is above this by more than chance" },
+	{ .l = "max-ood", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1, .dflt = "0.1",
+	  .help = "exit 1 when more than this share of queries is out of distribution" },
+	{ .l = NULL }
+};
+
 static const struct opt runs_opts[] = {
 	{ .l = "limit", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1e9,
 	  .help = "the newest N runs alone, 0 for all; by default list shows 20 and export all" },
@@ -268,7 +284,8 @@ const struct command commands[] = {
 	  .opts = convert_opts, .run = cmd_convert, .exits = "65 66 73 74 75 78 130",
 	  .see_also = "llmr-extract(1) llmr-train(1) llmr-records(5)" },
 	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
-	  .operands = "[KIND]", .operand_choices = "knn", .max_args = 1,
+	  .operands = "[KIND]",
+	  .operand_choices = "hybrid|knn|svm|mlp|mf|ridge|kridge|trees", .max_args = 1,
 	  .opts = train_opts, .run = cmd_train, .exits = "65 66 69 73 74 75 78 130",
 	  .see_also = "llmr-convert(1) llmr-eval(1) llmr-artifact(5)" },
 	{ .name = "eval", .group = "routers", .summary = "measure a router against baselines",
@@ -284,6 +301,10 @@ const struct command commands[] = {
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
 	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",
 	  .see_also = "llmr-train(1) llmr-artifact(5)" },
+	{ .name = "drift", .group = "routers",
+	  .summary = "tell how far new queries lie from the training data", .operands = "[FILE ...]",
+	  .operand_choices = "@file", .max_args = ANY, .opts = drift_opts, .run = cmd_drift,
+	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-train(1)" },
 	{ .name = "runs", .group = "routers", .summary = "list, show, compare and export recorded runs",
 	  .operands = "list | show ID | compare ID ID ... | export",
 	  .operand_choices = "list|show|compare|export", .min_args = 1, .max_args = ANY,

@@ -29,6 +29,15 @@ struct training {
 	int64_t wall0, cpu0;
 };
 
+/* The operand, or the recipe's, or the kind that serves best on most data. */
+static const char *
+kind_name(const struct ctx *c, const struct recipe *recipe)
+{
+	if (c->n_args > 0)
+		return c->args[0];
+	return recipe != NULL && recipe->kind != NULL ? recipe->kind : "hybrid";
+}
+
 static int
 unknown_kind(struct ctx *c, const char *kind)
 {
@@ -47,13 +56,13 @@ unknown_kind(struct ctx *c, const char *kind)
 static int
 read_params(struct ctx *c, const struct recipe *recipe, struct fit_params *p)
 {
-	const char *kind, *wanted = c->n_args > 0 ? c->args[0] :
-	    recipe != NULL && recipe->kind != NULL ? recipe->kind : "hybrid";
+	const char *wanted = kind_name(c, recipe), *kind = opt_str(c, "embedder");
 	const struct scorer_kind *router = scorer_find(wanted, strlen(wanted));
 
 	if (router == NULL)
 		return unknown_kind(c, wanted);
-	kind = opt_str(c, "embedder");
+	if (kind == NULL)
+		kind = strcmp(router->name, "hybrid") == 0 ? "lsa+shape" : "lsa";
 	if (embed_check_kind(kind, &c->err) < 0) {
 		c->err.code = ERR_USAGE;
 		return err_wrap(&c->err, "--embedder");

@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|inspect|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|inspect|drift|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -101,6 +101,14 @@ _llmr() {
 		--warmup) COMPREPLY=(); return ;;
 		--budget-p99) COMPREPLY=(); return ;;
 		esac ;;
+	drift:-*)
+		case $prev in
+		--model|-m) _llmr_files; return ;;
+		--data) _llmr_files; return ;;
+		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
+		--threshold) COMPREPLY=(); return ;;
+		--max-ood) COMPREPLY=(); return ;;
+		esac ;;
 	runs:-*)
 		case $prev in
 		--limit) COMPREPLY=(); return ;;
@@ -124,7 +132,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench inspect runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench inspect drift runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -133,7 +141,7 @@ _llmr() {
 		else _llmr_files; fi ;;
 	train)
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "knn"; fi ;;
+		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
 		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
@@ -146,6 +154,9 @@ _llmr() {
 	inspect)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
+	drift)
+		if [[ $cur == -* ]]; then _llmr_words " --model --text --data --from --threshold --max-ood --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
@@ -154,7 +165,7 @@ _llmr() {
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench inspect runs doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench inspect drift runs doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

@@ -1,5 +1,5 @@
 # fish completion for llmr; made by `make docs'
-set -l __llmr_commands extract convert train eval route bench inspect runs doctor help version
+set -l __llmr_commands extract convert train eval route bench inspect drift runs doctor help version
 function __llmr_is
 	set -l words (commandline -opc)
 	for w in $words[2..]
@@ -54,10 +54,10 @@ complete -c llmr -n '__llmr_is convert' -l join-window -x -d 'traces kept open f
 complete -c llmr -n '__llmr_is convert' -l max-bad -x -d 'bad lines to tolerate before the exit status says so'
 complete -c llmr -n '__llmr_is convert' -l max-trace-bytes -x -d 'a larger trace is left out and counted'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a train -d 'learn a router from routing records'
-complete -c llmr -n '__llmr_is train' -a 'knn'
+complete -c llmr -n '__llmr_is train' -a 'hybrid knn svm mlp mf ridge kridge trees'
 complete -c llmr -n '__llmr_is train' -l data -r -F -d 'routing records to learn from; may be repeated'
 complete -c llmr -n '__llmr_is train' -l from -x -a 'records dcrouter routerbench routellm llmrouter flat' -d 'format of --data'
-complete -c llmr -n '__llmr_is train' -l embedder -x -d 'text to vector: lsa, hash, shape, or some joined, such as lsa+shape'
+complete -c llmr -n '__llmr_is train' -l embedder -x -d 'text to vector: lsa, hash, shape, or some joined; lsa (with hybrid: lsa+shape) by default'
 complete -c llmr -n '__llmr_is train' -l recipe -r -F -d 'training recipe in YAML; options given beside it count more'
 complete -c llmr -n '__llmr_is train' -l hparam -x -d 'hyperparameter, such as n_neighbors=200; may be repeated'
 complete -c llmr -n '__llmr_is train' -l objective -x -a 'score best' -d 'predict each model'\''s score, or the best model'
@@ -106,6 +106,14 @@ complete -c llmr -n '__llmr_is bench' -l cold -d 'clear the CPU caches before ea
 complete -c llmr -n '__llmr_is bench' -l budget-p99 -x -d 'exit 1 when P99 is above this; without it 50ms is shown and nothing enforced'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a inspect -d 'show what a router artifact holds'
 complete -c llmr -n '__llmr_is inspect' -F
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a drift -d 'tell how far new queries lie from the training data'
+complete -c llmr -n '__llmr_is drift' -F
+complete -c llmr -n '__llmr_is drift' -l model -s m -r -F -d 'router artifact'
+complete -c llmr -n '__llmr_is drift' -l text -d 'input lines are queries in plain text; by default routing records'
+complete -c llmr -n '__llmr_is drift' -l data -r -F -d 'training records, whose texts make the comparison sharp; may be repeated'
+complete -c llmr -n '__llmr_is drift' -l from -x -a 'records dcrouter routerbench routellm llmrouter flat' -d 'format of --data'
+complete -c llmr -n '__llmr_is drift' -l threshold -x -d 'exit 1 when a population stability index is above this by more than chance'
+complete -c llmr -n '__llmr_is drift' -l max-ood -x -d 'exit 1 when more than this share of queries is out of distribution'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a runs -d 'list, show, compare and export recorded runs'
 complete -c llmr -n '__llmr_is runs' -a 'list show compare export'
 complete -c llmr -n '__llmr_is runs' -l limit -x -d 'the newest N runs alone, 0 for all; by default list shows 20 and export all'
@@ -115,7 +123,7 @@ complete -c llmr -n '__llmr_is runs' -l format -x -a 'jsonl csv' -d 'what export
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a doctor -d 'check libraries, CPU features, settings and reachability'
 complete -c llmr -n '__llmr_is doctor' -l url -x -d 'also try to reach this address; may be repeated'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a help -d 'show help about a command'
-complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench inspect runs doctor help version'
+complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench inspect drift runs doctor help version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a version -d 'show version, libraries and CPU features'
 complete -c llmr -l help -s h -d 'show help and exit'
 complete -c llmr -l version -s V -d 'show version, libraries and CPU features, and exit'

@@ -44,10 +44,11 @@ static const char *const steps[RUNDB_VERSION] = {
 	" host TEXT,"
 	" version TEXT);"
 	"CREATE INDEX run_time ON run (time_us);",
+	"ALTER TABLE run ADD COLUMN mlflow_run TEXT;",
 };
 
 #define COLUMNS "id, time_us, seconds, command, kind, status, error, params, metrics, data_digest, " \
-	"artifact, artifact_digest, git, host, version"
+	"artifact, artifact_digest, git, host, version, mlflow_run"
 
 /* ERR_* of what sqlite said. */
 static enum err_code
@@ -267,12 +268,12 @@ rundb_add(struct rundb *r, const struct rundb_run *run, char id[RUNDB_ID], struc
 {
 	const char *const text[] = { run->command, run->kind, run->status, run->error, run->params,
 		run->metrics, run->data_digest, run->artifact, run->artifact_digest, run->git, run->host,
-		run->version };
+		run->version, run->mlflow_run };
 	sqlite3_stmt *s = NULL;
 	uint64_t random;
 	int rc;
 
-	if (prepare(r, "INSERT INTO run (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", &s,
+	if (prepare(r, "INSERT INTO run (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", &s,
 	    e) < 0)
 		return -1;
 	sqlite3_randomness(sizeof random, &random);
@@ -292,6 +293,23 @@ rundb_add(struct rundb *r, const struct rundb_run *run, char id[RUNDB_ID], struc
 	return 0;
 }
 
+int
+rundb_set_mlflow(struct rundb *r, const char *id, const char *mlflow_run, struct err *e)
+{
+	sqlite3_stmt *s = NULL;
+	int rc;
+
+	if (prepare(r, "UPDATE run SET mlflow_run = ?1 WHERE id = ?2", &s, e) < 0)
+		return -1;
+	bind(s, 1, mlflow_run);
+	bind(s, 2, id);
+	rc = sqlite3_step(s);
+	if (rc != SQLITE_DONE)
+		(void)fail(r, rc, e);
+	(void)sqlite3_finalize(s);
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
 static const char *
 text_at(sqlite3_stmt *s, int i)
 {
@@ -303,7 +321,7 @@ read_row(sqlite3_stmt *s, struct rundb_run *run)
 {
 	const char **const text[] = { &run->command, &run->kind, &run->status, &run->error,
 		&run->params, &run->metrics, &run->data_digest, &run->artifact, &run->artifact_digest,
-		&run->git, &run->host, &run->version };
+		&run->git, &run->host, &run->version, &run->mlflow_run };
 
 	run->id = text_at(s, 0);
 	run->time_us = sqlite3_column_int64(s, 1);

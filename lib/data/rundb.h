@@ -15,7 +15,7 @@
 
 #include "base/err.h"
 
-#define RUNDB_VERSION 1		/* of the schema */
+#define RUNDB_VERSION 2		/* of the schema */
 #define RUNDB_ID 17		/* bytes of an id: 16 hex digits and a NUL */
 
 struct rundb;
@@ -36,6 +36,7 @@ struct rundb_run {
 	const char *git;		/* revision of the working directory */
 	const char *host;
 	const char *version;		/* of llmr */
+	const char *mlflow_run;		/* its id on the MLflow server it was logged to */
 };
 
 enum rundb_mode {
@@ -52,6 +53,9 @@ void rundb_close(struct rundb *);		/* NULL is fine */
 
 /* Add a row; its id is drawn here (run->id is not read). */
 int rundb_add(struct rundb *, const struct rundb_run *, char id[RUNDB_ID], struct err *e);
+
+/* Note where else the run was logged. */
+int rundb_set_mlflow(struct rundb *, const char *id, const char *mlflow_run, struct err *e);
 
 struct rundb_query {
 	const char *kind, *command;	/* NULL any */

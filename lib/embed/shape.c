@@ -234,6 +234,20 @@ shape_features(struct slice text, size_t max_bytes, double out[SHAPE_FEATURES])
 		BUG("%zu features of shape", k);
 }
 
+const char *
+shape_name(size_t i)
+{
+	static const char *const names[SHAPE_FEATURES] = { "bytes", "words", "lines", "sentences",
+		"numbers", "longest word", "indented lines", "letters a word", "share of digits",
+		"share of capitals", "share of blanks", "share of commas", "share of punctuation",
+		"share of quotes", "share of mathematics", "share of dollar signs", "share of brackets",
+		"share of marks", "share of han", "share of other scripts", "question marks", "options",
+		"fill-in blanks", "ends in ?", "ends in .", "begins as a question", "begins as an order",
+		"looks like code" };
+
+	return names[i];
+}
+
 /* ---- fit ---- */
 
 struct moments {

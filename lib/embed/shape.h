@@ -30,6 +30,9 @@ struct shape;
 /* The numbers of a text before they are standardised; of a long text its first and last half of max_bytes. */
 void shape_features(struct slice text, size_t max_bytes, double out[SHAPE_FEATURES]);
 
+/* Name of feature i < SHAPE_FEATURES, for people: "words", "share of digits". */
+const char *shape_name(size_t i);
+
 /* Means and deviations over n texts. NULL and err when memory lacks. */
 struct shape *shape_fit(const struct slice *texts, size_t n, size_t max_bytes, struct pool *,
 	struct err *e);

@@ -17,12 +17,21 @@
 typedef void eigen_fn(const char *jobz, const char *uplo, const int *n, double *a, const int *lda,
 	double *w, double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 
+/* LAPACK's Cholesky solvers. */
+typedef void solve_fn(const char *uplo, const int *n, const int *rhs, double *a, const int *lda,
+	double *b, const int *ldb, int *info);
+typedef void solve_float_fn(const char *uplo, const int *n, const int *rhs, float *a,
+	const int *lda, float *b, const int *ldb, int *info);
+
 /* Filled once under the lock of pthread_once, constant after. */
 static struct {
 	bool open;
 	char why[200];
 	__typeof__(cblas_sgemm) *sgemm;
+	__typeof__(cblas_ssyrk) *ssyrk;
 	eigen_fn *eigen;
+	solve_fn *solve;
+	solve_float_fn *solve_float;
 	char core[32], version[128];
 } blas = { .core = "none", .version = "none" };
 
@@ -79,7 +88,10 @@ load(void)
 		return;
 	}
 	TAKE(blas.sgemm, lib, "cblas_sgemm");
+	TAKE(blas.ssyrk, lib, "cblas_ssyrk");
 	TAKE(blas.eigen, lib, "dsyevd_");
+	TAKE(blas.solve, lib, "dposv_");
+	TAKE(blas.solve_float, lib, "sposv_");
 	TAKE(set_threads, lib, "openblas_set_num_threads");
 	TAKE(core, lib, "openblas_get_corename");
 	TAKE(config, lib, "openblas_get_config");
@@ -241,6 +253,59 @@ mat_gram(float alpha, struct mat a, double *c, struct pool *pool, struct err *e)
 	}
 	free(g.parts);
 	return 0;
+}
+
+void
+mat_gram_upper(struct mat a, float *c)
+{
+	if (!blas.open)
+		BUG("matrix product before mat_open");
+	if (a.cols > 0)
+		blas.ssyrk(CblasRowMajor, CblasUpper, CblasTrans, (blasint)a.cols, (blasint)a.rows,
+			1, a.x, (blasint)a.ld, 0, c, (blasint)a.cols);
+}
+
+static int
+check_solve(size_t n, size_t rhs, struct err *e)
+{
+	if (!blas.open)
+		BUG("equations before mat_open");
+	if (n > 46340 || rhs > 46340)
+		return err_set(e, ERR_INPUT, "%zu equations are beyond 46340", n);
+	return 0;
+}
+
+static int
+solved(int info, struct err *e)
+{
+	if (info == 0)
+		return 0;
+	return err_set(e, ERR_INPUT, "equations are singular at row %d: raise lambda", info);
+}
+
+int
+mat_solve(double *a, size_t n, double *b, size_t rhs, struct err *e)
+{
+	int size = (int)n, sides = (int)rhs, info = 0;
+
+	if (check_solve(n, rhs, e) < 0)
+		return -1;
+	/* The lower triangle of Fortran's column-major is our upper one. */
+	if (n > 0 && rhs > 0)
+		blas.solve("L", &size, &sides, a, &size, b, &size, &info);
+	return solved(info, e);
+}
+
+int
+mat_solve_float(float *a, size_t n, size_t ld, float *b, size_t rhs, struct err *e)
+{
+	int size = (int)n, lda = (int)ld, sides = (int)rhs, info = 0;
+
+	if (check_solve(n, rhs, e) < 0)
+		return -1;
+	if (n > 0 && rhs > 0)
+		blas.solve_float("L", &size, &sides, a, &lda, b, &size, &info);
+	return solved(info, e);
 }
 
 int

@@ -45,6 +45,19 @@ void mat_mul_tn(float alpha, struct mat a, struct mat b, float beta, struct mat 
  */
 int mat_gram(float alpha, struct mat a, double *c, struct pool *, struct err *e);
 
+/* Upper triangle of c [k x k] = A^T A for A [n x k], in the calling thread. */
+void mat_gram_upper(struct mat a, float *c);
+
+/*
+ * Solve A X = B for a symmetric positive definite A [n x n], of which the upper
+ * triangle is read and overwritten, by Cholesky (LAPACK dposv, sposv) in the
+ * calling thread. b [rhs x n]: each right side is a row, replaced by its
+ * solution. ERR_INPUT when A is not positive definite.
+ */
+int mat_solve(double *a, size_t n, double *b, size_t rhs, struct err *e);
+/* ld >= n: floats from row to row of a. */
+int mat_solve_float(float *a, size_t n, size_t ld, float *b, size_t rhs, struct err *e);
+
 /*
  * Eigenvalues of a symmetric matrix (LAPACK dsyevd). a [n x n] is read from
  * its upper triangle and becomes the eigenvectors, one per row; w [n] the

@@ -412,7 +412,7 @@ fit_loo(const struct router *r, const struct dataset *ds, uint64_t seed, struct 
 	if (block == NULL || taken == NULL || sum == NULL || scratch == NULL)
 		goto out;
 	*out = (struct eval_result){ 0 };
-	if (router_knn(r) == NULL) {
+	if (r->kind != &knn_kind) {
 		status = 0;
 		goto out;
 	}

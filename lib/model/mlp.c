@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "math/mat.h"
+#include "model/costhead.h"
 #include "model/mlptrain.h"
 
 #define MAX_WEIGHT 1e6f
@@ -16,7 +17,8 @@ static const char *const activations[] = { "relu", "tanh", "logistic", "identity
 struct mlp {
 	struct mlp_params params;
 	struct mlp_shape shape;
-	struct target target;
+	struct target target;		/* of scores */
+	struct costhead cost;
 	size_t d, m;
 	bool best;			/* outputs are logits */
 	enum dot_kernel kernel;
@@ -31,7 +33,7 @@ params_init(void *params)
 
 	*p = (struct mlp_params){ .hidden = { 128, 64 }, .n_hidden = 2, .activation = MLP_RELU,
 		.alpha = 1e-4, .rate = 1e-3, .max_iter = 200, .n_iter_no_change = 10, .tol = 1e-4,
-		.validation_fraction = 0.1, .early_stopping = true, .n_nets = 1 };
+		.validation_fraction = 0.1, .early_stopping = true };
 }
 
 /* "128,64", "[128, 64]", "(128,)" or "" for none. */
@@ -145,6 +147,10 @@ params_set(void *params, const char *name, const char *value, struct err *e)
 		p->batch_size = 0;
 		return 0;
 	}
+	if (strcmp(name, "n_nets") == 0 && strcmp(value, "auto") == 0) {
+		p->n_nets = 0;
+		return 0;
+	}
 	/* A number is the rate; a word a schedule, which scikit-learn has for sgd alone. */
 	if (strcmp(name, "learning_rate") == 0) {
 		if (strcmp(value, "constant") == 0 || strcmp(value, "adaptive") == 0 ||
@@ -155,6 +161,15 @@ params_set(void *params, const char *name, const char *value, struct err *e)
 	if (strcmp(name, "early_stopping_patience") == 0)
 		p->early_stopping = true;
 	return set_number(p, name, value, e);
+}
+
+static void
+write_count(struct jsonw *w, const char *name, size_t n)
+{
+	if (n == 0)
+		jsonw_kstr(w, name, "auto");
+	else
+		jsonw_kint(w, name, (int64_t)n);
 }
 
 static void
@@ -172,17 +187,13 @@ params_write(const void *params, struct jsonw *w)
 	jsonw_kdouble(w, "weight_decay", p->weight_decay);
 	jsonw_kdouble(w, "learning_rate_init", p->rate);
 	jsonw_kdouble(w, "dropout", p->dropout);
-	jsonw_key(w, "batch_size");
-	if (p->batch_size == 0)
-		jsonw_string(w, "auto");
-	else
-		jsonw_uint(w, p->batch_size);
+	write_count(w, "batch_size", p->batch_size);
 	jsonw_kint(w, "max_iter", (int64_t)p->max_iter);
 	jsonw_kbool(w, "early_stopping", p->early_stopping);
 	jsonw_kdouble(w, "validation_fraction", p->validation_fraction);
 	jsonw_kint(w, "n_iter_no_change", (int64_t)p->n_iter_no_change);
 	jsonw_kdouble(w, "tol", p->tol);
-	jsonw_kint(w, "n_nets", (int64_t)p->n_nets);
+	write_count(w, "n_nets", p->n_nets);
 }
 
 static int
@@ -212,13 +223,27 @@ mlp_shape_init(struct mlp_shape *s, const struct mlp_params *p, size_t inputs, s
 	return true;
 }
 
+#define LANES 16
+
+/* Whole runs of LANES become vector instructions; a branch per element would be mispredicted. */
+static void
+relu(float *x, size_t n)
+{
+	size_t i = 0;
+
+	for (; i + LANES <= n; i += LANES)
+		for (size_t l = 0; l < LANES; l++)
+			x[i + l] = x[i + l] > 0 ? x[i + l] : 0;
+	for (; i < n; i++)
+		x[i] = x[i] > 0 ? x[i] : 0;
+}
+
 void
 mlp_activate(enum mlp_activation kind, float *x, size_t n)
 {
 	switch (kind) {
 	case MLP_RELU:
-		for (size_t i = 0; i < n; i++)
-			x[i] = x[i] > 0 ? x[i] : 0;
+		relu(x, n);
 		break;
 	case MLP_TANH:
 		for (size_t i = 0; i < n; i++)
@@ -249,16 +274,25 @@ mlp_softmax(float *y, const float *known, size_t m)
 		y[j] = sum > 0 ? y[j] / sum : 0;
 }
 
+static size_t
+nets_for(const struct mlp_params *p, size_t n)
+{
+	if (p->n_nets != 0)
+		return p->n_nets;
+	return n < MLP_FEW_ROWS ? MLP_FEW_NETS : 1;
+}
+
 static uint64_t
 memory(const void *params, size_t n, size_t d, size_t m)
 {
 	const struct mlp_params *p = params;
 	struct mlp_shape s;
 
-	if (!mlp_shape_init(&s, p, d, 2 * m))
+	if (!mlp_shape_init(&s, p, d, m))
 		return UINT64_MAX;
 	/* Each net on a thread of its own, and the weights twice. */
-	return p->n_nets * (mlptrain_memory(p, &s, n) + 8 * s.total);
+	return nets_for(p, n) * (mlptrain_memory(p, &s, n) + 8 * s.total) +
+	    costhead_memory(n, d, m);
 }
 
 static void
@@ -269,6 +303,7 @@ mlp_free(void *model)
 	if (mlp == NULL)
 		return;
 	target_finish(&mlp->target);
+	costhead_finish(&mlp->cost);
 	free(mlp->w);
 	free(mlp->tensor);
 	free(mlp);
@@ -368,9 +403,7 @@ make_tensors(struct mlp *mlp, struct err *e)
 static int
 shape_of(struct mlp *mlp, struct err *e)
 {
-	size_t outputs = mlp->m * (mlp->target.costs ? 2 : 1);
-
-	if (!mlp_shape_init(&mlp->shape, &mlp->params, mlp->d, outputs))
+	if (!mlp_shape_init(&mlp->shape, &mlp->params, mlp->d, mlp->m))
 		return err_nomem(e);
 	mlp->kernel = dot_best();
 	mlp->w = mem_aligned(mlp->shape.total, mlp->params.n_nets * sizeof *mlp->w, e);
@@ -381,15 +414,19 @@ static void *
 fit(const void *params, const struct scorer_data *d, struct err *e)
 {
 	struct mlp *mlp = mem_calloc(1, sizeof *mlp, e);
+	struct scorer_data scores = *d;
 
 	if (mlp == NULL)
 		return NULL;
+	scores.cost = NULL;
 	mlp->params = *(const struct mlp_params *)params;
+	mlp->params.n_nets = nets_for(&mlp->params, d->n);
 	mlp->d = d->d;
 	mlp->m = d->m;
 	mlp->best = d->best;
-	if (mat_open(e) < 0 || target_init(&mlp->target, d, e) < 0 || shape_of(mlp, e) < 0 ||
-	    train_nets(mlp, d, e) < 0 || make_tensors(mlp, e) < 0) {
+	if (mat_open(e) < 0 || target_init(&mlp->target, &scores, e) < 0 ||
+	    shape_of(mlp, e) < 0 || train_nets(mlp, &scores, e) < 0 || make_tensors(mlp, e) < 0 ||
+	    costhead_fit(&mlp->cost, d, e) < 0) {
 		mlp_free(mlp);
 		return NULL;
 	}
@@ -416,7 +453,8 @@ save(const void *model, const char *prefix, struct tensorfile_writer *w, struct 
 
 	if (from == NULL)
 		return err_set(e, ERR_BUG, "a loaded perceptron cannot be saved");
-	if (target_save(&mlp->target, prefix, "mlp", w, e) < 0)
+	if (target_save(&mlp->target, prefix, "mlp", w, e) < 0 ||
+	    costhead_save(&mlp->cost, prefix, "mlp", w, e) < 0)
 		return -1;
 	if (mlp->best && tensorfile_writer_add(w, target_name(name, prefix, "mlp", ".softmax"),
 	    DTYPE_U8, 1, one, &best, e) < 0)
@@ -468,7 +506,9 @@ check_size(struct mlp *mlp, const struct tensorfile *f, struct err *e)
 
 	if (mlp->d == 0 || mlp->m == 0)
 		return err_set(e, ERR_INPUT, "%zu models, %zu dimensions", mlp->m, mlp->d);
-	if (!mlp_shape_init(&s, &mlp->params, mlp->d, mlp->m * (mlp->target.costs ? 2 : 1)) ||
+	if (mlp->params.n_nets == 0)
+		mlp->params.n_nets = 1;
+	if (!mlp_shape_init(&s, &mlp->params, mlp->d, mlp->m) ||
 	    saved_size(&s) > tensorfile_bytes(f) / sizeof(float) / mlp->params.n_nets)
 		return err_set(e, ERR_INPUT, "the layers of llmr.hparams need more weights than "
 		    "the file has");
@@ -483,8 +523,10 @@ load_all(struct mlp *mlp, const struct tensorfile *f, const char *prefix, struct
 	char name[TARGET_NAME];
 
 	if (target_load(&mlp->target, f, prefix, "mlp", mlp->m, e) < 0 ||
+	    costhead_load(&mlp->cost, f, prefix, "mlp", mlp->m, mlp->d, e) < 0 ||
 	    check_size(mlp, f, e) < 0 || shape_of(mlp, e) < 0)
 		return -1;
+	mlp->target.costs = false;
 	if (tensorfile_find(f, target_name(name, prefix, "mlp", ".softmax")) != NULL) {
 		flag = tensorfile_need(f, name, DTYPE_U8, 1, one, e);
 		if (flag == NULL)
@@ -518,7 +560,8 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 
 struct scratch {
 	float *a, *b;			/* [widest layer] */
-	float *sum;			/* [outputs] over the nets */
+	float *sum;			/* [m] over the nets */
+	struct costhead_scratch cost;
 };
 
 static void
@@ -531,6 +574,7 @@ scratch_free(void *scratch)
 	free(s->a);
 	free(s->b);
 	free(s->sum);
+	costhead_scratch_finish(&s->cost);
 	free(s);
 }
 
@@ -547,8 +591,9 @@ scratch_new(const void *model, struct err *e)
 		width = mlp->shape.stride[l] > width ? mlp->shape.stride[l] : width;
 	s->a = mem_aligned(width, sizeof *s->a, e);
 	s->b = mem_aligned(width, sizeof *s->b, e);
-	s->sum = mem_aligned(mlp->shape.size[mlp->shape.layers], sizeof *s->sum, e);
-	if (s->a == NULL || s->b == NULL || s->sum == NULL) {
+	s->sum = mem_aligned(mlp->m, sizeof *s->sum, e);
+	if (s->a == NULL || s->b == NULL || s->sum == NULL ||
+	    costhead_scratch_init(&s->cost, &mlp->cost, e) < 0) {
 		scratch_free(s);
 		return NULL;
 	}
@@ -578,24 +623,25 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 {
 	const struct mlp *mlp = model;
 	struct scratch *s = scratch;
-	size_t outputs = mlp->shape.size[mlp->shape.layers];
 	float share = 1 / (float)mlp->params.n_nets;
 
 	(void)skip;
 	if (target_zero(q, mlp->d)) {
 		target_means(&mlp->target, out, cost);
+		costhead_score(&mlp->cost, q, &s->cost, cost);
 		return;
 	}
-	memset(s->sum, 0, outputs * sizeof *s->sum);
+	memset(s->sum, 0, mlp->m * sizeof *s->sum);
 	for (size_t k = 0; k < mlp->params.n_nets; k++) {
 		float *y = run_net(mlp, mlp->w + k * mlp->shape.total, q, s);
 
 		if (mlp->best)
 			mlp_softmax(y, NULL, mlp->m);
-		for (size_t j = 0; j < outputs; j++)
+		for (size_t j = 0; j < mlp->m; j++)
 			s->sum[j] += share * y[j];
 	}
 	target_predict(&mlp->target, s->sum, out, cost);
+	costhead_score(&mlp->cost, q, &s->cost, cost);
 }
 
 const struct scorer_kind mlp_kind = {
@@ -616,5 +662,6 @@ const struct scorer_kind mlp_kind = {
 	.scratch_new = scratch_new,
 	.scratch_free = scratch_free,
 	.score = score,
+	.uses_blas = true,
 };
 _Static_assert(sizeof(struct mlp_params) <= SCORER_MAX_PARAMS, "params fit the table");

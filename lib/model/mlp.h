@@ -3,12 +3,11 @@
  *
  * Objective score: regression, squared error over the cells that are known.
  * Objective best: classification, softmax over the models that are known, cross
- * entropy. Costs are further outputs, linear in the last hidden layer, which
- * they do not shape. Several nets (n_nets) are averaged. Training is in
- * model/mlptrain.
+ * entropy. Several nets (n_nets) are averaged. Costs are predicted apart, by
+ * model/costhead. Training is in model/mlptrain.
  * Source: Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0; hyperparameters
  * by scikit-learn's names.
- * Depends on: model/target, math/affine, fmt/safetensors.
+ * Depends on: model/target, model/costhead, math/affine, fmt/safetensors.
  * Threads: a fitted or loaded mlp is immutable; each thread brings its scratch.
  */
 #ifndef LLMR_MODEL_MLP_H
@@ -21,6 +20,9 @@
 #define MLP_MAX_HIDDEN 8
 #define MLP_MAX_WIDTH 8192
 #define MLP_MAX_NETS 64
+/* Where rows are few the nets differ by chance, and their mean is better than each. */
+#define MLP_FEW_ROWS 20000
+#define MLP_FEW_NETS 3
 
 enum mlp_activation { MLP_RELU, MLP_TANH, MLP_LOGISTIC, MLP_IDENTITY };
 
@@ -39,7 +41,7 @@ struct mlp_params {
 	double tol;			/* least relative fall of the loss that counts as improvement */
 	double validation_fraction;	/* of the rows, held out for early stopping */
 	bool early_stopping;
-	size_t n_nets;
+	size_t n_nets;			/* 0 = auto: MLP_FEW_NETS below MLP_FEW_ROWS rows, else 1 */
 };
 
 /* Where the layers lie in a block of weights. Layer l: [(size[l] + 1) x stride[l]], the bias last. */

@@ -133,16 +133,6 @@ score_loss(const struct train *t, float *y, const float *want, float w, float *d
 	return loss;
 }
 
-static void
-cost_delta(const struct train *t, const float *y, const float *want, float w, float *delta)
-{
-	for (size_t j = 0; j < t->d->m; j++) {
-		float z = (want[j] - t->t->cost_mean[j]) / t->t->cost_spread[j];
-
-		delta[j] = isnan(z) ? 0 : w * (y[j] - z);
-	}
-}
-
 /* Outputs of n rows to losses, and to delta of the last layer. */
 static void
 outputs(const struct train *t, struct block *b, const uint32_t *rows, size_t n)
@@ -156,8 +146,24 @@ outputs(const struct train *t, struct block *b, const uint32_t *rows, size_t n)
 
 		b->loss += w * score_loss(t, y, t->d->score + rows[i] * m, (float)w, delta);
 		b->weight += w;
-		if (t->t->costs)
-			cost_delta(t, y + m, t->d->cost + rows[i] * m, (float)w, delta + m);
+	}
+}
+
+#define LANES AFFINE_PAD
+
+/* The usual case by itself: whole runs of LANES, padding too, become vector instructions. */
+static void
+derive_relu(const struct train *t, struct block *b, size_t l, size_t n)
+{
+	for (size_t k = 0; k < n * t->ld[l]; k += LANES) {
+		float *restrict delta = b->delta[l] + k;
+		const float *restrict a = b->act[l] + k;
+
+		for (size_t j = 0; j < LANES; j++) {
+			float x = delta[j];
+
+			delta[j] = a[j] > 0 ? x : 0;
+		}
 	}
 }
 
@@ -208,11 +214,11 @@ backward(const struct train *t, struct block *b, size_t n)
 		mat_mul_tn(1, in, out, 0, weights(t, b->grad, l, size[l] + 1, size[l + 1]));
 		if (l == 0)
 			break;
-		/* Costs do not shape the hidden layers. */
-		if (l + 1 == t->s->layers)
-			out.cols = t->d->m;
-		mat_mul_nt(1, out, weights(t, t->w, l, size[l], out.cols), 0, back, NULL);
-		derive(t, b, l, n);
+		mat_mul_nt(1, out, weights(t, t->w, l, size[l], size[l + 1]), 0, back, NULL);
+		if (t->p->activation == MLP_RELU && b->mask[l] == NULL)
+			derive_relu(t, b, l, n);
+		else
+			derive(t, b, l, n);
 	}
 }
 
@@ -333,28 +339,20 @@ initialise(struct train *t, struct rng *g)
 		bias[j] = t->d->best ? logf(fmaxf(t->t->score_mean[j], 1e-3f)) : t->t->score_mean[j];
 }
 
-/* Outputs in units of the data; those that nothing was learned about become their mean. */
+/* Models that nothing was learned about keep their mean. */
 static void
 finish(struct train *t)
 {
 	const struct mlp_shape *s = t->s;
-	size_t last = s->layers - 1, m = t->d->m;
+	size_t last = s->layers - 1;
 
 	for (size_t i = 0; i <= s->size[last]; i++) {
 		float *row = t->w + s->offset[last] + i * s->stride[last];
 		bool bias = i == s->size[last];
 
-		for (size_t j = 0; j < m; j++) {
+		for (size_t j = 0; j < t->d->m; j++)
 			if (!t->t->seen[j])
 				row[j] = !bias ? 0 : t->d->best ? -100 : t->t->score_mean[j];
-			if (!t->t->costs)
-				continue;
-			row[m + j] *= t->t->cost_spread[j];
-			if (t->t->cost_mean[j] < 0)
-				row[m + j] = 0;
-			else if (bias)
-				row[m + j] += t->t->cost_mean[j];
-		}
 	}
 }
 

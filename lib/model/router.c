@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "fmt/hash.h"
+#include "model/hybrid.h"
 
 void
 router_free(struct router *r)
@@ -24,12 +25,16 @@ router_free(struct router *r)
 const struct knn *
 router_knn(const struct router *r)
 {
+	if (r->kind == &hybrid_kind)
+		return hybrid_knn(r->scorer);
 	return r->kind == &knn_kind ? r->scorer : NULL;
 }
 
 const struct knn_scratch *
 router_knn_scratch(const struct router *r, const struct router_scratch *s)
 {
+	if (r->kind == &hybrid_kind)
+		return hybrid_knn_scratch(r->scorer, s->scorer);
 	return r->kind == &knn_kind ? s->scorer : NULL;
 }
 

@@ -56,7 +56,7 @@ struct router_scratch {
 struct router_scratch *router_scratch_new(const struct router *, struct err *e);
 void router_scratch_free(struct router_scratch *);
 
-/* The scorer when its kind is knn, else NULL; and its scratch, for its neighbours. */
+/* The scorer when its kind is knn, or the knn within a hybrid, else NULL; and its scratch, for its neighbours. */
 const struct knn *router_knn(const struct router *);
 const struct knn_scratch *router_knn_scratch(const struct router *, const struct router_scratch *);
 /* Does it know any cost? */

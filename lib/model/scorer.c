@@ -2,10 +2,18 @@
 
 #include <stdio.h>
 
+#include "model/hybrid.h"
 #include "model/knn.h"
+#include "model/kridge.h"
+#include "model/mf.h"
+#include "model/mlp.h"
+#include "model/ridge.h"
 #include "model/svm.h"
+#include "model/trees.h"
 
-const struct scorer_kind *const scorer_kinds[] = { &knn_kind, &svm_kind, NULL };
+const struct scorer_kind *const scorer_kinds[] = {
+	&knn_kind, &svm_kind, &mlp_kind, &mf_kind, &ridge_kind, &kridge_kind, &trees_kind, &hybrid_kind, NULL
+};
 
 const char *
 scorer_tensor(char out[SCORER_NAME], const char *prefix, const char *name)

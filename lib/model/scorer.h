@@ -35,7 +35,7 @@ struct scorer_data {
 };
 
 #define SCORER_NO_ROW ((size_t)-1)
-#define SCORER_MAX_PARAMS 256
+#define SCORER_MAX_PARAMS 2048
 
 struct scorer_kind {
 	const char *name;		/* "knn": the operand of train, llmr.kind of the artifact */

@@ -394,8 +394,7 @@ struct svc {
 	float *bias, *sigmoid;		/* [pairs], [pairs x 2] */
 	size_t most, slots;		/* rows and slots of the largest class */
 	struct kernel_range range;
-	bool fine;			/* floats, not 16-bit cells */
-	struct kernel_out *own;		/* [k] diagonal blocks that are kept; NULL: made per pair */
+	struct kernel_out *own;		/* [k] diagonal blocks, when they are kept */
 	struct room *room;		/* one per worker */
 	struct pool *pool;		/* within a pair */
 	struct err *error;		/* [pairs] */
@@ -426,21 +425,10 @@ pair_number(const struct svc *c, size_t a, size_t b)
 }
 
 static int
-out_alloc(struct kernel_out *o, size_t slots, bool fine, struct err *e)
+out_alloc(struct kernel_out *o, size_t slots, struct err *e)
 {
-	if (fine)
-		o->f32 = floats(slots * slots, e);
-	else
-		o->u16 = mem_aligned(slots * slots, sizeof *o->u16, e);
-	o->ld = slots;
-	return o->f32 == NULL && o->u16 == NULL ? -1 : 0;
-}
-
-static void
-out_free(struct kernel_out *o)
-{
-	free(o->f32);
-	free(o->u16);
+	*o = (struct kernel_out){ floats(slots * slots, e), NULL, slots };
+	return o->f32 == NULL ? -1 : 0;
 }
 
 /* Slots of a pair: class a from 0, class b from the padded end of it. */
@@ -613,7 +601,7 @@ svc_kept(struct svc *c, bool parallel)
 	size_t pairs = svm_pairs(c->k);
 
 	for (size_t a = 0; a < c->k; a++)
-		if (out_alloc(&c->own[a], kernel_padded(c->count[a]), true, c->f->e) < 0 ||
+		if (out_alloc(&c->own[a], kernel_padded(c->count[a]), c->f->e) < 0 ||
 		    own_block(c, a, &c->own[a], c->f->data->pool, c->f->e) < 0)
 			return -1;
 	c->pool = parallel ? NULL : c->f->data->pool;
@@ -627,25 +615,80 @@ svc_kept(struct svc *c, bool parallel)
 	return 0;
 }
 
-/* One pair after another, the second class's block made anew each time. */
+/* Bytes of a kernel value with which all blocks of a pair fit into the cache: 4, 2, or 0 for none. */
+static size_t
+pair_width(const struct svc *c, size_t a, size_t b)
+{
+	uint64_t side = kernel_padded(c->count[a]) + kernel_padded(c->count[b]);
+
+	return side * side * 4 <= c->f->cache ? 4 : side * side * 2 <= c->f->cache ? 2 : 0;
+}
+
+/* The next block of rows x cols in the arena. */
+static struct kernel_out
+place(char *arena, size_t *used, size_t rows, size_t cols, size_t width)
+{
+	void *at = arena + *used;
+
+	*used += rows * cols * width;
+	return width == 4 ? (struct kernel_out){ at, NULL, cols } :
+	    (struct kernel_out){ NULL, at, cols };
+}
+
+/* The pairs that fit, one after another, the second class's block made anew each time. */
+static int
+made_pairs(struct svc *c, char *arena)
+{
+	for (size_t a = 0; a + 1 < c->k; a++) {
+		size_t have = 0, pa = kernel_padded(c->count[a]);
+
+		for (size_t b = a + 1; b < c->k; b++) {
+			size_t width = pair_width(c, a, b), pb = kernel_padded(c->count[b]), used = 0;
+			struct kernel_out aa, bb;
+			int r;
+
+			if (width == 0)
+				continue;
+			aa = place(arena, &used, pa, pa, width);
+			bb = place(arena, &used, pb, pb, width);
+			c->room->across = place(arena, &used, pa, pb, width);
+			c->room->back = place(arena, &used, pb, pa, width);
+			r = have != width ? own_block(c, a, &aa, c->pool, c->f->e) : 0;
+			have = width;
+			if (r == 0)
+				r = own_block(c, b, &bb, c->pool, c->f->e);
+			if (r == 0)
+				r = pair_whole(c, c->room, a, b, &aa, &bb, c->f->e);
+			c->room->across = c->room->back = (struct kernel_out){ NULL, NULL, 0 };
+			if (r < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
 static int
 svc_made(struct svc *c)
 {
-	struct kernel_out *own = c->own;
-	struct pool *pool = c->pool = c->f->data->pool;
+	uint64_t most = 0;
+	char *arena;
+	int r;
 
-	if (out_alloc(&own[0], c->slots, c->fine, c->f->e) < 0 ||
-	    out_alloc(&own[1], c->slots, c->fine, c->f->e) < 0)
+	for (size_t a = 0; a + 1 < c->k; a++)
+		for (size_t b = a + 1; b < c->k; b++) {
+			uint64_t side = kernel_padded(c->count[a]) + kernel_padded(c->count[b]);
+			uint64_t bytes = side * side * pair_width(c, a, b);
+
+			most = bytes > most ? bytes : most;
+		}
+	if (most == 0)
+		return 0;
+	if ((arena = mem_aligned((size_t)most, 1, c->f->e)) == NULL)
 		return -1;
-	for (size_t a = 0; a + 1 < c->k; a++) {
-		if (own_block(c, a, &own[0], pool, c->f->e) < 0)
-			return -1;
-		for (size_t b = a + 1; b < c->k; b++)
-			if (own_block(c, b, &own[1], pool, c->f->e) < 0 ||
-			    pair_whole(c, c->room, a, b, &own[0], &own[1], c->f->e) < 0)
-				return -1;
-	}
-	return 0;
+	c->pool = c->f->data->pool;
+	r = made_pairs(c, arena);
+	free(arena);
+	return r;
 }
 
 /* ---- a pair whose blocks do not fit */
@@ -673,6 +716,8 @@ svc_blocks(struct svc *c)
 			struct kernel_rows rows = { { x, c->count[a] + c->count[b], d, d }, half };
 			struct pair p;
 
+			if (pair_width(c, a, b) != 0)
+				continue;
 			for (size_t s = 0; s < 2; s++) {
 				struct kernel_rows from = class_rows(c, s == 0 ? a : b);
 				size_t at = s == 0 ? 0 : c->count[a];
@@ -707,14 +752,14 @@ room_alloc(struct svc *c, size_t workers, bool blocks)
 		r->positive = mem_calloc(slots, sizeof *r->positive, c->f->e);
 		if (r->slot == NULL || r->value == NULL || r->positive == NULL)
 			return -1;
-		if (!blocks && (out_alloc(&r->across, c->slots, c->fine, c->f->e) < 0 ||
-		    out_alloc(&r->back, c->slots, c->fine, c->f->e) < 0))
+		if (!blocks && (out_alloc(&r->across, c->slots, c->f->e) < 0 ||
+		    out_alloc(&r->back, c->slots, c->f->e) < 0))
 			return -1;
 	}
 	return c->room == NULL ? -1 : 0;
 }
 
-/* By what fits into the cache: all diagonal blocks, one pair, one pair in 16 bits, or rows of it. */
+/* By what fits into the cache: all diagonal blocks; one pair; one pair in 16 bits; rows of a pair. */
 static int
 svc_solve(struct svc *c, size_t *workers)
 {
@@ -723,7 +768,6 @@ svc_solve(struct svc *c, size_t *workers)
 
 	for (size_t a = 0; a < c->k; a++)
 		kept += (uint64_t)kernel_padded(c->count[a]) * kernel_padded(c->count[a]);
-	c->fine = true;
 	if ((kept + 2 * cells) * 4 <= cache) {
 		bool parallel = (kept + 2 * cells * threads) * 4 <= cache;
 
@@ -731,10 +775,9 @@ svc_solve(struct svc *c, size_t *workers)
 		return room_alloc(c, *workers, false) < 0 ? -1 : svc_kept(c, parallel);
 	}
 	*workers = 1;
-	c->fine = 4 * cells * 4 <= cache;
-	if (4 * cells * 2 <= cache)
-		return room_alloc(c, 1, false) < 0 ? -1 : svc_made(c);
-	return room_alloc(c, 1, true) < 0 ? -1 : svc_blocks(c);
+	if (room_alloc(c, 1, true) < 0 || svc_made(c) < 0)
+		return -1;
+	return svc_blocks(c);
 }
 
 /* Label of a row: the model with 1; none: m. */
@@ -848,10 +891,10 @@ svc_pairs(struct svc *c)
 		r = svc_pack(c);
 out:
 	for (size_t a = 0; c->own != NULL && a < c->k; a++)
-		out_free(&c->own[a]);
+		free(c->own[a].f32);
 	for (size_t i = 0; c->room != NULL && i < workers; i++) {
-		out_free(&c->room[i].across);
-		out_free(&c->room[i].back);
+		free(c->room[i].across.f32);
+		free(c->room[i].back.f32);
 		free(c->room[i].slot);
 		free(c->room[i].value);
 		free(c->room[i].positive);

@@ -62,7 +62,7 @@ target_init(struct target *t, const struct scorer_data *d, struct err *e)
 		t->costs = true;
 		t->owned[d->m + j] = (float)mean;
 		/* A constant cost has nothing to learn, but must not be divided by zero. */
-		t->cost_spread[j] = spread > 1e-12 ? (float)spread : 1;
+		t->cost_spread[j] = (float)fmax(spread, fmax(1e-6 * mean, 1e-12));
 	}
 	t->score_mean = t->owned;
 	t->cost_mean = t->owned + d->m;

@@ -62,13 +62,5 @@ match err 'causallm' "it is named"
 if [ ! -d "$SHARED/fixtures/recipes" ]; then skip "recipes as users have them"; exit; fi
 for f in "$SHARED"/fixtures/recipes/*.yaml; do
 	name=$(basename "$f" .yaml)
-	"$LLMR" train --recipe "$f" --data train.jsonl -o user.safetensors --no-runs >out 2>err
-	got=$?
-	if [ $got -eq 0 ]; then
-		pass "$name runs"
-	elif [ $got -eq 64 ] && grep -q 'unknown kind of router' err; then
-		skip "$name: $(tail -n 1 err)"
-	else
-		fail "$name runs" "exit $got" "$(tail -n 3 err)"
-	fi
+	ok "$name runs" "$LLMR" train --recipe "$f" --data train.jsonl -o user.safetensors --no-runs
 done

@@ -163,6 +163,46 @@ Test(rundb, refuses_what_is_not_its_own)
 	cr_assert_null(rundb_open("junk.db/runs.db", RUNDB_WRITE, &e));
 }
 
+/* What the first version of the schema left behind. */
+#define VERSION_1 "CREATE TABLE run (id TEXT PRIMARY KEY NOT NULL, time_us INTEGER NOT NULL, " \
+	"seconds REAL, command TEXT NOT NULL, kind TEXT, status TEXT NOT NULL, error TEXT, params TEXT, " \
+	"metrics TEXT, data_digest TEXT, artifact TEXT, artifact_digest TEXT, git TEXT, host TEXT, " \
+	"version TEXT); CREATE INDEX run_time ON run (time_us);" \
+	"INSERT INTO run (id, time_us, seconds, command, kind, status) VALUES " \
+	"('00000000000000aa', 5, 1.5, 'train', 'knn', 'finished');" \
+	"PRAGMA application_id = 1819045234; PRAGMA user_version = 1"
+
+Test(rundb, upgrades_an_older_schema)
+{
+	for (int mode = RUNDB_READ; mode <= RUNDB_WRITE; mode++) {
+		const char *path = mode == RUNDB_READ ? "r.db" : "w.db";
+		struct err e = ERR_INIT;
+		struct last l = { 0 };
+		struct rundb *db;
+
+		sql(path, VERSION_1);
+		db = rundb_open(path, (enum rundb_mode)mode, &e);
+		cr_assert_not_null(db, "%s", e.msg);
+		cr_assert_eq(rundb_find(db, "00000000000000aa", keep, &l, &e), 0, "%s", e.msg);
+		cr_assert(l.n == 1 && strcmp(l.kind, "knn") == 0 && l.seconds > 1.4);
+		if (mode == RUNDB_WRITE)
+			cr_assert_eq(rundb_set_mlflow(db, l.id, "abc", &e), 0, "%s", e.msg);
+		rundb_close(db);
+		cr_assert_eq(rows(path), 1);
+	}
+}
+
+Test(rundb, a_failed_upgrade_changes_nothing)
+{
+	struct err e = ERR_INIT;
+
+	/* The column of the second step is there already, so that step fails. */
+	sql("half.db", VERSION_1 "; ALTER TABLE run ADD COLUMN mlflow_run TEXT");
+	cr_assert_null(rundb_open("half.db", RUNDB_WRITE, &e));
+	cr_assert(strstr(e.msg, "duplicate column") != NULL, "%s", e.msg);
+	sql("half.db", "UPDATE run SET kind = 'svm'");	/* no lock, no transaction left open */
+}
+
 Test(rundb, many_processes_begin_at_once)
 {
 	enum { PROCESSES = 8, EACH = 5, ROUNDS = 4 };
@@ -173,6 +213,15 @@ Test(rundb, many_processes_begin_at_once)
 		int gate[2], status;
 
 		(void)snprintf(path, sizeof path, "state%d/runs.db", round);
+		/* From nothing, or all upgrading the same. */
+		if (round % 2 == 1) {
+			struct err e = ERR_INIT;
+
+			path[6] = '\0';
+			cr_assert_eq(io_mkdirs(path, &e), 0);
+			path[6] = '/';
+			sql(path, VERSION_1);
+		}
 		cr_assert_eq(pipe(gate), 0);
 		for (int i = 0; i < PROCESSES; i++)
 			if ((pid[i] = fork()) == 0) {
@@ -199,7 +248,7 @@ Test(rundb, many_processes_begin_at_once)
 			cr_assert_eq(waitpid(pid[i], &status, 0), pid[i]);
 			cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "process %d failed", i);
 		}
-		cr_assert_eq(rows(path), PROCESSES * EACH);
+		cr_assert_eq(rows(path), PROCESSES * EACH + round % 2);
 	}
 }
 
