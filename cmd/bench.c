@@ -176,7 +176,7 @@ one_request(struct worker *w, uint64_t i, int64_t due)
 {
 	const struct run *r = w->run;
 	const struct policy policy = POLICY_INIT;
-	struct policy_choice choice = { 0, 0, 1 };
+	struct policy_choice choice = { .propensity = 1 };
 	bool sampled = w->sweep != NULL || i % CPU_EVERY == 0;
 	int64_t cpu = sampled ? thread_cpu_ns() : 0, begin = clock_mono_ns(), end;
 	const struct router_times *t = &w->scratch->times;

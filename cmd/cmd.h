@@ -28,7 +28,7 @@ struct ctx {
 	struct progress progress;
 	struct cancel *cancel;		/* set by SIGINT and SIGTERM */
 	struct runlog *run;		/* of cmd/runlog.h, NULL when nothing is recorded */
-	const struct optset *opts;
+	struct optset *opts;
 	const char *const *args;	/* operands, after the options */
 	size_t n_args;
 	unsigned threads;		/* --threads, or the cores granted */

@@ -56,6 +56,7 @@ _llmr() {
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--embedder) COMPREPLY=(); return ;;
+		--recipe) _llmr_files; return ;;
 		--hparam) COMPREPLY=(); return ;;
 		--objective) _llmr_words "score best"; return ;;
 		--cv) COMPREPLY=(); return ;;
@@ -84,6 +85,11 @@ _llmr() {
 		--data) _llmr_files; return ;;
 		--max-cost) COMPREPLY=(); return ;;
 		--cost-weight) COMPREPLY=(); return ;;
+		--explore-epsilon) COMPREPLY=(); return ;;
+		--explore-temperature) COMPREPLY=(); return ;;
+		--explore-max-cost) COMPREPLY=(); return ;;
+		--request-id) COMPREPLY=(); return ;;
+		--seed) COMPREPLY=(); return ;;
 		esac ;;
 	bench:-*)
 		case $prev in
@@ -134,13 +140,13 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
 		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --explore-epsilon --explore-temperature --explore-max-cost --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
 		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

@@ -232,3 +232,22 @@ PY
 else
 	skip "schemas: no python3 with jsonschema and yaml"
 fi
+
+# --- exploration ---
+R="$LLMR route --model m.safetensors --json"
+ok "explore: the same request twice" $R --explore-epsilon 1 --request-id a "sum the list"
+match out '"propensity":0\.333333333333' "explore: a third each"
+match out '"explored":(true|false)' "explore: said"
+json out model >first
+$R --explore-epsilon 1 --request-id a "sum the list" 2>/dev/null >out
+json out model >second
+same first second "explore: a function of the request"
+awk 'BEGIN { for (i = 0; i < 300; i++) printf "{\"query\":\"sum the list\",\"request_id\":\"r%d\"}\n", i }' >many.jsonl
+$R --explore-epsilon 0.5 --jsonl - <many.jsonl >out 2>/dev/null
+equal "$(sed 's/.*"propensity":\([0-9.]*\).*/\1/' out | cut -c1-6 | sort -u | tr '\n' ' ')" "0.1666 0.6666 " \
+	"explore: propensities"
+few=$(grep -c '"propensity":0.166' out)
+if [ "$few" -gt 60 ] && [ "$few" -lt 140 ]; then pass "explore: a third of 300 requests"; else fail "explore: $few of 300"; fi
+ok "no exploration by default" $R "sum the list"
+match out '"propensity":1,' "no exploration: propensity 1"
+absent out 'explored' "no exploration: no key"
