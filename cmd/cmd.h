@@ -59,6 +59,7 @@ int cmd_drift(struct ctx *);
 int cmd_eval(struct ctx *);
 int cmd_extract(struct ctx *);
 int cmd_help(struct ctx *);
+int cmd_import(struct ctx *);
 int cmd_inspect(struct ctx *);
 int cmd_route(struct ctx *);
 int cmd_runs(struct ctx *);

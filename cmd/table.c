@@ -268,6 +268,28 @@ static const struct opt runs_opts[] = {
 	{ .l = NULL }
 };
 
+static const struct opt import_opts[] = {
+	{ .l = "models", .type = OPT_STRING, .arg = "A,B,...",
+	  .help = "names of the models, in the order of the weights' outputs" },
+	{ .l = "embedder", .type = OPT_CHOICE, .arg = "NAME", .choices = "hash", .dflt = "hash",
+	  .help = "text to vector, where nothing is learned" },
+	{ .l = "embedder-from", .type = OPT_FILE, .arg = "FILE",
+	  .help = "take the embedder of this router artifact" },
+	{ .l = "dim", .type = OPT_INT, .arg = "N", .lo = 8, .hi = 4096,
+	  .help = "dimensions of --embedder; by default 384" },
+	{ .l = "link", .type = OPT_CHOICE, .arg = "NAME", .choices = "identity|logistic|softmax",
+	  .dflt = "identity", .help = "outputs to scores" },
+	{ .l = "activation", .type = OPT_CHOICE, .arg = "NAME",
+	  .choices = "relu|tanh|logistic|identity", .dflt = "relu", .help = "between the layers of an mlp" },
+	{ .l = "candidates", .type = OPT_FILE, .arg = "FILE",
+	  .help = "candidates file, whose quality_score decides between equal scores" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed of the embedder" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
+	  .help = "artifact to write (.safetensors), NAME.yaml beside it" },
+	{ .l = NULL }
+};
+
 static const struct opt no_opts[] = { { .l = NULL } };
 
 static const struct opt doctor_opts[] = {
@@ -299,6 +321,10 @@ const struct command commands[] = {
 	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
 	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-route(1)" },
+	{ .name = "import", .group = "routers", .summary = "make a router of your own weights",
+	  .operands = "linear | mlp FILE", .operand_choices = "linear|mlp", .min_args = 2,
+	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
+	  .see_also = "llmr-inspect(1) llmr-train(1) llmr-artifact(5)" },
 	{ .name = "inspect", .group = "routers", .summary = "show what a router artifact holds",
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
 	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",

@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|inspect|drift|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|import|inspect|drift|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -101,6 +101,18 @@ _llmr() {
 		--warmup) COMPREPLY=(); return ;;
 		--budget-p99) COMPREPLY=(); return ;;
 		esac ;;
+	import:-*)
+		case $prev in
+		--models) COMPREPLY=(); return ;;
+		--embedder) _llmr_words "hash"; return ;;
+		--embedder-from) _llmr_files; return ;;
+		--dim) COMPREPLY=(); return ;;
+		--link) _llmr_words "identity logistic softmax"; return ;;
+		--activation) _llmr_words "relu tanh logistic identity"; return ;;
+		--candidates) _llmr_files; return ;;
+		--seed) COMPREPLY=(); return ;;
+		--output|-o) _llmr_files; return ;;
+		esac ;;
 	drift:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
@@ -132,7 +144,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench inspect drift runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench import inspect drift runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -151,6 +163,9 @@ _llmr() {
 	bench)
 		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
+	import)
+		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "linear mlp"; fi ;;
 	inspect)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -165,7 +180,7 @@ _llmr() {
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench inspect drift runs doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench import inspect drift runs doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

@@ -1,5 +1,5 @@
 # fish completion for llmr; made by `make docs'
-set -l __llmr_commands extract convert train eval route bench inspect drift runs doctor help version
+set -l __llmr_commands extract convert train eval route bench import inspect drift runs doctor help version
 function __llmr_is
 	set -l words (commandline -opc)
 	for w in $words[2..]
@@ -105,6 +105,17 @@ complete -c llmr -n '__llmr_is bench' -l requests -s n -x -d 'how many requests;
 complete -c llmr -n '__llmr_is bench' -l warmup -x -d 'requests before counting'
 complete -c llmr -n '__llmr_is bench' -l cold -d 'clear the CPU caches before each request'
 complete -c llmr -n '__llmr_is bench' -l budget-p99 -x -d 'exit 1 when P99 is above this; without it 50ms is shown and nothing enforced'
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a import -d 'make a router of your own weights'
+complete -c llmr -n '__llmr_is import' -a 'linear mlp'
+complete -c llmr -n '__llmr_is import' -l models -x -d 'names of the models, in the order of the weights'\'' outputs'
+complete -c llmr -n '__llmr_is import' -l embedder -x -a 'hash' -d 'text to vector, where nothing is learned'
+complete -c llmr -n '__llmr_is import' -l embedder-from -r -F -d 'take the embedder of this router artifact'
+complete -c llmr -n '__llmr_is import' -l dim -x -d 'dimensions of --embedder; by default 384'
+complete -c llmr -n '__llmr_is import' -l link -x -a 'identity logistic softmax' -d 'outputs to scores'
+complete -c llmr -n '__llmr_is import' -l activation -x -a 'relu tanh logistic identity' -d 'between the layers of an mlp'
+complete -c llmr -n '__llmr_is import' -l candidates -r -F -d 'candidates file, whose quality_score decides between equal scores'
+complete -c llmr -n '__llmr_is import' -l seed -x -d 'seed of the embedder'
+complete -c llmr -n '__llmr_is import' -l output -s o -r -F -d 'artifact to write (.safetensors), NAME.yaml beside it'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a inspect -d 'show what a router artifact holds'
 complete -c llmr -n '__llmr_is inspect' -F
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a drift -d 'tell how far new queries lie from the training data'
@@ -124,7 +135,7 @@ complete -c llmr -n '__llmr_is runs' -l format -x -a 'jsonl csv' -d 'what export
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a doctor -d 'check libraries, CPU features, settings and reachability'
 complete -c llmr -n '__llmr_is doctor' -l url -x -d 'also try to reach this address; may be repeated'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a help -d 'show help about a command'
-complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench inspect drift runs doctor help version'
+complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench import inspect drift runs doctor help version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a version -d 'show version, libraries and CPU features'
 complete -c llmr -l help -s h -d 'show help and exit'
 complete -c llmr -l version -s V -d 'show version, libraries and CPU features, and exit'
