@@ -14,8 +14,8 @@
 #define SWEEPS 200		/* of the solver of weights: it has long converged by then */
 #define ROUNDS 12		/* of clustering */
 #define RAMP 0.03		/* the guard's bounds lie this share below and above its threshold */
-#define CAUTION 0.05		/* share of the worth that the guard may cost */
-#define GUARD_MOST 0.2		/* share of the rows left out at random that may lie below its upper bound */
+#define CAUTION 0.15		/* share of the worth that the guard may cost */
+#define GUARD_MOST 0.25		/* share of the rows left out at random that may lie below its upper bound */
 
 struct hybrid {
 	struct hybrid_params params;
