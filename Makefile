@@ -59,12 +59,13 @@ $(B)/%.o: %.c
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-# Data that the program carries with it: share/attributes.yaml as a string literal.
-$(B)/gen/attributes.inc: share/attributes.yaml
+# Data that the program carries with it: YAML of share/ as string literals.
+$(B)/gen/%.inc: share/%.yaml
 	@mkdir -p $(dir $@)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 
 $(B)/lib/trace/attrmap.o: $(B)/gen/attributes.inc
+$(B)/lib/data/recipe.o: $(B)/gen/recipe-aliases.inc
 
 # ---- shared library, pkg-config file, install ---------------------------------
 

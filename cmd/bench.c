@@ -89,8 +89,12 @@ add_prompt(struct prompts *p, const char *line, size_t n, struct err *e)
 	void *v = p->text;
 	char *copy;
 
-	if (!json_query(line, n, &p->arena, &text))
+	if (!json_query(line, n, &p->arena, &text)) {
+		if (p->n == 0 && slice_starts(slice_trim((struct slice){ line, n }), "["))
+			return err_set(e, ERR_INPUT, "a JSON array, but lines are needed: plain prompts, or "
+			    "records as 'llmr convert' writes them");
 		text = (struct slice){ line, n };
+	}
 	/* Records repeat a query once for each model. */
 	if (slice_trim(text).n == 0 || (p->n > 0 && slice_eq(p->text[p->n - 1], text)))
 		return 0;
@@ -172,7 +176,7 @@ one_request(struct worker *w, uint64_t i, int64_t due)
 {
 	const struct run *r = w->run;
 	const struct policy policy = POLICY_INIT;
-	struct policy_choice choice = { 0, 0, 1 };
+	struct policy_choice choice = { .propensity = 1 };
 	bool sampled = w->sweep != NULL || i % CPU_EVERY == 0;
 	int64_t cpu = sampled ? thread_cpu_ns() : 0, begin = clock_mono_ns(), end;
 	const struct router_times *t = &w->scratch->times;

@@ -28,7 +28,7 @@ struct ctx {
 	struct progress progress;
 	struct cancel *cancel;		/* set by SIGINT and SIGTERM */
 	struct runlog *run;		/* of cmd/runlog.h, NULL when nothing is recorded */
-	const struct optset *opts;
+	struct optset *opts;
 	const char *const *args;	/* operands, after the options */
 	size_t n_args;
 	unsigned threads;		/* --threads, or the cores granted */
@@ -59,6 +59,7 @@ int cmd_drift(struct ctx *);
 int cmd_eval(struct ctx *);
 int cmd_extract(struct ctx *);
 int cmd_help(struct ctx *);
+int cmd_import(struct ctx *);
 int cmd_inspect(struct ctx *);
 int cmd_route(struct ctx *);
 int cmd_runs(struct ctx *);

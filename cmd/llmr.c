@@ -93,7 +93,7 @@ finish_stdout(struct ctx *c, int r)
 }
 
 static int
-run(struct ctx *c, const struct command *cmd, const struct optset *s)
+run(struct ctx *c, const struct command *cmd, struct optset *s)
 {
 	int r;
 

@@ -290,6 +290,7 @@ opt_finish(struct optset *s)
 		free(s->values[i].v);
 	free(s->values);
 	free(s->args);
+	arena_finish(&s->own);
 	*s = (struct optset){ 0 };
 }
 
@@ -300,6 +301,22 @@ opt_lookup(const struct optset *s, const char *name)
 		if (strcmp(s->values[i].opt->l, name) == 0)
 			return &s->values[i];
 	BUG("option --%s is not in the table", name);
+}
+
+int
+opt_supply(struct ctx *c, const char *name, const char *text)
+{
+	struct opt_value *v = find_long(c->opts, name, strlen(name));
+
+	if (v == NULL)
+		BUG("option --%s is not in the table", name);
+	if (v->origin > ORIGIN_DEFAULT)
+		return 0;
+	v->n = 0;
+	text = arena_dup(&c->opts->own, text, strlen(text), &c->err);
+	if (text == NULL || check_value(v->opt, text, &c->err) < 0)
+		return -1;
+	return add_value(v, text, ORIGIN_RECIPE, &c->err);
 }
 
 const char *

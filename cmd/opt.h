@@ -13,9 +13,10 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "table.h"
 
-enum opt_origin { ORIGIN_NONE, ORIGIN_DEFAULT, ORIGIN_SETTINGS, ORIGIN_ENV, ORIGIN_ARG };
+enum opt_origin { ORIGIN_NONE, ORIGIN_DEFAULT, ORIGIN_RECIPE, ORIGIN_SETTINGS, ORIGIN_ENV, ORIGIN_ARG };
 
 struct opt_value {
 	const struct opt *opt;
@@ -29,6 +30,7 @@ struct optset {
 	size_t n;
 	const char **args;		/* operands */
 	size_t n_args;
+	struct arena own;		/* values of opt_supply */
 };
 
 /*
@@ -39,6 +41,11 @@ struct optset {
 int opt_parse(const struct command *, int argc, char **argv, struct optset *, int *stopped, struct err *e);
 /* Fill what the command line left open from environment and defaults, then check every value. */
 int opt_resolve(struct optset *, const char *(*settings)(void *ctx, const char *name), void *ctx, struct err *e);
+/*
+ * Give a value (copied) for an option that was left to its default, as a
+ * recipe does. 0, also when it is given already; -1 and ERR_USAGE for a bad value.
+ */
+int opt_supply(struct ctx *, const char *name, const char *text);
 void opt_finish(struct optset *);
 const struct opt_value *opt_lookup(const struct optset *, const char *name);	/* BUG when the table lacks it */
 

@@ -20,6 +20,7 @@ struct routing {
 	struct dataset *data;		/* for the texts of neighbours; NULL */
 	struct policy policy;
 	struct policy_choice choice;	/* of the last decision */
+	struct slice request;		/* --request-id */
 	struct buf out;
 	bool explain, json;
 	size_t unmet;			/* decisions for which no model met the limits */
@@ -142,6 +143,8 @@ decision_json(struct routing *g)
 	jsonw_end_object(&w);
 	jsonw_kstr(&w, "runner_up", name_of(g, g->choice.runner_up));
 	jsonw_kdouble(&w, "propensity", g->choice.model == POLICY_NONE ? NAN : g->choice.propensity);
+	if (policy_explores(&g->policy))
+		jsonw_kbool(&w, "explored", g->choice.explored);
 	put_times(&w, &g->scratch->times);
 	if (g->explain)
 		explain_json(g, &w);
@@ -213,9 +216,10 @@ decide(struct routing *g, struct slice text)
 		explain_people(g);
 }
 
-/* "query" or "prompt" of a JSON object. */
+/* "query" or "prompt" of a JSON object, and its "request_id" where there is one. */
 static int
-query_of(const char *line, size_t n, struct arena *a, struct slice *out, struct err *e)
+query_of(const char *line, size_t n, struct arena *a, struct slice *out, struct slice *request,
+	struct err *e)
 {
 	struct jread r;
 	struct slice key;
@@ -229,6 +233,8 @@ query_of(const char *line, size_t n, struct arena *a, struct slice *out, struct 
 			if ((slice_is(key, "query") || slice_is(key, "prompt")) &&
 			    jread_peek(&r) == JREAD_STRING)
 				jread_string(&r, a, out);
+			else if (slice_is(key, "request_id") && jread_peek(&r) == JREAD_STRING)
+				jread_string(&r, a, request);
 			else
 				jread_skip(&r);
 		}
@@ -261,8 +267,10 @@ flush(struct ctx *c, struct routing *g)
 	if (buf_ok(&g->out, &c->err) < 0)
 		return -1;
 	out_write(g->out.p, g->out.len);
-	(void)fflush(stdout);		/* whoever asks line by line gets the answer now */
 	buf_reset(&g->out);
+	/* Whoever asks line by line gets the answer now; when nobody reads any more, that is the end. */
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return err_sys(&c->err, ERR_IO, "standard output");
 	return 0;
 }
 
@@ -283,7 +291,8 @@ route_lines(struct ctx *c, struct routing *g, struct stream_lines *lines)
 		if ((r = cancel_check(c->cancel, &c->err)) < 0)
 			break;
 		arena_reset(&a);
-		if (jsonl && query_of(line, n, &a, &text, &why) < 0) {
+		g->policy.request = g->request;
+		if (jsonl && query_of(line, n, &a, &text, &g->policy.request, &why) < 0) {
 			bad++;
 			refuse(c, g, number, &why);
 		} else
@@ -327,7 +336,7 @@ route_one(struct ctx *c, struct routing *g)
 
 	text = slice_str(c->args[0]);
 	if (opt_flag(c, "jsonl"))
-		r = query_of(text.p, text.n, &a, &text, &c->err);
+		r = query_of(text.p, text.n, &a, &text, &g->policy.request, &c->err);
 	if (r == 0) {
 		decide(g, text);
 		r = flush(c, g);
@@ -345,6 +354,12 @@ setup(struct ctx *c, struct routing *g)
 	g->policy.cost_weight = opt_num(c, "cost-weight");
 	if (opt_given(c, "max-cost"))
 		g->policy.max_cost = opt_num(c, "max-cost");
+	g->policy.epsilon = opt_num(c, "explore-epsilon");
+	g->policy.temperature = opt_num(c, "explore-temperature");
+	if (opt_given(c, "explore-max-cost"))
+		g->policy.explore_cost = opt_num(c, "explore-max-cost");
+	g->policy.request = g->request = slice_str(opt_str(c, "request-id"));
+	g->policy.seed = (uint64_t)opt_int(c, "seed");
 	g->explain = opt_flag(c, "explain");
 	g->json = c->json;
 	g->router = load_router(c);

@@ -122,11 +122,13 @@ static const struct opt convert_opts[] = {
 	{ .l = "strip-provider", .type = OPT_FLAG,
 	  .help = "drop the provider before the first slash of a model's name" },
 	{ .l = "redact", .type = OPT_STRING, .many = true, .arg = "WHAT",
-	  .help = "replace email, phone, card, key or regex:ERE in queries (comma-separated)" },
+	  .help = "replace email, phone, card, key or regex:ERE in every text of a record (comma-separated)" },
 	{ .l = "hash-users", .type = OPT_FLAG, .help = "replace user names by a digest" },
 	{ .l = "dedupe", .type = OPT_FLAG, .help = "drop records whose trace and span came before" },
 	{ .l = "shard", .type = OPT_STRING, .arg = "I/N",
 	  .help = "only the I-th of N shards (0-based), split by trace id" },
+	{ .l = "keep-zero-cost", .type = OPT_FLAG,
+	  .help = "believe a cost of 0 in a trace; by default it counts as unknown" },
 	{ .l = "join-window", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 1e9, .dflt = "100000",
 	  .help = "traces kept open for spans that come in several pieces" },
 	{ .l = "max-bad", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1e15, .dflt = "0",
@@ -144,6 +146,8 @@ static const struct opt train_opts[] = {
 	  .help = "format of --data" },
 	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
 	  .help = "text to vector: lsa, hash, shape, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	{ .l = "recipe", .type = OPT_FILE, .arg = "FILE",
+	  .help = "training recipe in YAML; options given beside it count more" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
 	  .help = "hyperparameter, such as n_neighbors=200; may be repeated" },
 	{ .l = "objective", .type = OPT_CHOICE, .arg = "GOAL", .choices = "score|best",
@@ -207,6 +211,16 @@ static const struct opt route_opts[] = {
 	  .help = "leave out models whose expected cost is above this" },
 	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
 	  .help = "score given up for one US dollar" },
+	{ .l = "explore-epsilon", .type = OPT_NUM, .arg = "P", .lo = 0, .hi = 1, .dflt = "0",
+	  .help = "chance of a uniform draw among the models in place of the best" },
+	{ .l = "explore-temperature", .type = OPT_NUM, .arg = "T", .lo = 0, .hi = 1e6, .dflt = "0",
+	  .help = "draw by a softmax of the scores over T; 0 takes the best" },
+	{ .l = "explore-max-cost", .type = OPT_NUM, .arg = "USD", .lo = 0, .hi = 1e9,
+	  .help = "explore only models whose expected cost is within this" },
+	{ .l = "request-id", .type = OPT_STRING, .arg = "ID",
+	  .help = "what the draw depends on beside seed and prompt; JSON lines may hold request_id" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed of the draw" },
 	{ .l = NULL }
 };
 
@@ -254,6 +268,28 @@ static const struct opt runs_opts[] = {
 	{ .l = NULL }
 };
 
+static const struct opt import_opts[] = {
+	{ .l = "models", .type = OPT_STRING, .arg = "A,B,...",
+	  .help = "names of the models, in the order of the weights' outputs" },
+	{ .l = "embedder", .type = OPT_CHOICE, .arg = "NAME", .choices = "hash", .dflt = "hash",
+	  .help = "text to vector, where nothing is learned" },
+	{ .l = "embedder-from", .type = OPT_FILE, .arg = "FILE",
+	  .help = "take the embedder of this router artifact" },
+	{ .l = "dim", .type = OPT_INT, .arg = "N", .lo = 8, .hi = 4096,
+	  .help = "dimensions of --embedder; by default 384" },
+	{ .l = "link", .type = OPT_CHOICE, .arg = "NAME", .choices = "identity|logistic|softmax",
+	  .dflt = "identity", .help = "outputs to scores" },
+	{ .l = "activation", .type = OPT_CHOICE, .arg = "NAME",
+	  .choices = "relu|tanh|logistic|identity", .dflt = "relu", .help = "between the layers of an mlp" },
+	{ .l = "candidates", .type = OPT_FILE, .arg = "FILE",
+	  .help = "candidates file, whose quality_score decides between equal scores" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed of the embedder" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
+	  .help = "artifact to write (.safetensors), NAME.yaml beside it" },
+	{ .l = NULL }
+};
+
 static const struct opt no_opts[] = { { .l = NULL } };
 
 static const struct opt doctor_opts[] = {
@@ -274,7 +310,7 @@ const struct command commands[] = {
 	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
 	  .operands = "[KIND]",
 	  .operand_choices = "hybrid|knn|svm|mlp|mf|ridge|kridge|trees", .max_args = 1,
-	  .opts = train_opts, .run = cmd_train, .exits = "65 66 69 73 74 75 130",
+	  .opts = train_opts, .run = cmd_train, .exits = "65 66 69 73 74 75 78 130",
 	  .see_also = "llmr-convert(1) llmr-eval(1) llmr-artifact(5)" },
 	{ .name = "eval", .group = "routers", .summary = "measure a router against baselines",
 	  .operands = "", .operand_choices = "", .opts = eval_opts, .run = cmd_eval,
@@ -285,6 +321,10 @@ const struct command commands[] = {
 	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
 	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-route(1)" },
+	{ .name = "import", .group = "routers", .summary = "make a router of your own weights",
+	  .operands = "linear | mlp FILE", .operand_choices = "linear|mlp", .min_args = 2,
+	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
+	  .see_also = "llmr-inspect(1) llmr-train(1) llmr-artifact(5)" },
 	{ .name = "inspect", .group = "routers", .summary = "show what a router artifact holds",
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
 	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",

@@ -12,11 +12,13 @@
 #include "math/mat.h"
 #include "model/artifact.h"
 #include "model/fit.h"
+#include "recipe.h"
 #include "runlog.h"
 
 /* Everything of one run. */
 struct training {
 	struct fit_params params;
+	struct recipe *recipe;		/* --recipe, NULL none */
 	struct dataset *data;
 	struct pool *pool;
 	struct router *router;
@@ -27,34 +29,38 @@ struct training {
 	int64_t wall0, cpu0;
 };
 
-/* The operand, or the kind that serves best on most data. */
+/* The operand, or the recipe's, or the kind that serves best on most data. */
 static const char *
-kind_name(const struct ctx *c)
+kind_name(const struct ctx *c, const struct recipe *recipe)
 {
-	return c->n_args > 0 ? c->args[0] : "hybrid";
+	if (c->n_args > 0)
+		return c->args[0];
+	return recipe != NULL && recipe->kind != NULL ? recipe->kind : "hybrid";
 }
 
 static int
-unknown_kind(struct ctx *c)
+unknown_kind(struct ctx *c, const char *kind)
 {
 	struct buf names = BUF_INIT;
 
+	if (recipe_refused(kind, &c->err) < 0)
+		return -1;
 	for (size_t i = 0; scorer_kinds[i] != NULL; i++)
 		buf_printf(&names, "%s%s", i > 0 ? ", " : "", scorer_kinds[i]->name);
-	err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is %s", kind_name(c),
+	err_set(&c->err, ERR_USAGE, "unknown kind of router '%s': there is %s", kind,
 	    buf_cstr(&names));
 	buf_finish(&names);
 	return -1;
 }
 
 static int
-read_params(struct ctx *c, struct fit_params *p)
+read_params(struct ctx *c, const struct recipe *recipe, struct fit_params *p)
 {
-	const struct scorer_kind *router = scorer_find(kind_name(c), strlen(kind_name(c)));
-	const char *kind = opt_str(c, "embedder");
+	const char *wanted = kind_name(c, recipe), *kind = opt_str(c, "embedder");
+	const struct scorer_kind *router = scorer_find(wanted, strlen(wanted));
 
 	if (router == NULL)
-		return unknown_kind(c);
+		return unknown_kind(c, wanted);
 	if (kind == NULL)
 		kind = strcmp(router->name, "hybrid") == 0 ? "lsa+shape" : "lsa";
 	if (embed_check_kind(kind, &c->err) < 0) {
@@ -66,6 +72,8 @@ read_params(struct ctx *c, struct fit_params *p)
 	p->embed.kind = kind;
 	p->best = strcmp(opt_str(c, "objective"), "best") == 0;
 	p->seed = p->embed.seed = (uint64_t)opt_int(c, "seed");
+	if (recipe_hparams(c, recipe, p) < 0)
+		return -1;
 	for (size_t i = 0; i < opt_count(c, "hparam"); i++) {
 		const char *kv = opt_nth(c, "hparam", i), *eq = strchr(kv, '=');
 		char name[64];
@@ -117,8 +125,9 @@ check_neighbors(struct ctx *c, const struct knn_params *p, size_t n)
 		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
 		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
 	else if (used < k)
-		say(c, "n_neighbors %zu: a seventh of the queries, since they are few (200 otherwise)",
-		    used);
+		say(c, "n_neighbors %zu: %s, since they are few (200 otherwise)", used,
+		    used == n ? "all queries" : used == KNN_FEW_NEIGHBORS ? "the fewest that serve" :
+		    "a seventh of the queries");
 }
 
 static int
@@ -269,16 +278,19 @@ int
 cmd_train(struct ctx *c)
 {
 	struct training t = { .wall0 = clock_mono_ns(), .cpu0 = clock_cpu_ns() };
-	const char *path = opt_str(c, "output");
+	const char *path;
 	int r = -1;
 
-	if (read_params(c, &t.params) < 0 || check_output(c, path) < 0)
-		return -1;
-	runlog_begin(c, "train", kind_name(c));
+	if (recipe_open(c, &t.recipe) < 0 || read_params(c, t.recipe, &t.params) < 0)
+		goto out;
+	path = opt_str(c, "output");
+	if (check_output(c, path) < 0)
+		goto out;
+	runlog_begin(c, "train", t.params.kind->name);
 	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
 	t.data = load_data(c, opt_str(c, "from"));
 	if (t.data == NULL)
-		return -1;
+		goto out;
 	baseline_compute(t.data->score, t.data->cost, t.data->n, t.data->m, &t.base);
 	if (check_data(c, &t) < 0 || learn(c, &t) < 0 || store(c, &t, path) < 0)
 		goto out;
@@ -290,5 +302,6 @@ out:
 	pool_free(t.pool);
 	router_free(t.router);
 	dataset_free(t.data);
+	recipe_free(t.recipe);
 	return r;
 }

@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|inspect|drift|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|import|inspect|drift|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -56,6 +56,7 @@ _llmr() {
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--embedder) COMPREPLY=(); return ;;
+		--recipe) _llmr_files; return ;;
 		--hparam) COMPREPLY=(); return ;;
 		--objective) _llmr_words "score best"; return ;;
 		--cv) COMPREPLY=(); return ;;
@@ -84,6 +85,11 @@ _llmr() {
 		--data) _llmr_files; return ;;
 		--max-cost) COMPREPLY=(); return ;;
 		--cost-weight) COMPREPLY=(); return ;;
+		--explore-epsilon) COMPREPLY=(); return ;;
+		--explore-temperature) COMPREPLY=(); return ;;
+		--explore-max-cost) COMPREPLY=(); return ;;
+		--request-id) COMPREPLY=(); return ;;
+		--seed) COMPREPLY=(); return ;;
 		esac ;;
 	bench:-*)
 		case $prev in
@@ -94,6 +100,18 @@ _llmr() {
 		--requests|-n) COMPREPLY=(); return ;;
 		--warmup) COMPREPLY=(); return ;;
 		--budget-p99) COMPREPLY=(); return ;;
+		esac ;;
+	import:-*)
+		case $prev in
+		--models) COMPREPLY=(); return ;;
+		--embedder) _llmr_words "hash"; return ;;
+		--embedder-from) _llmr_files; return ;;
+		--dim) COMPREPLY=(); return ;;
+		--link) _llmr_words "identity logistic softmax"; return ;;
+		--activation) _llmr_words "relu tanh logistic identity"; return ;;
+		--candidates) _llmr_files; return ;;
+		--seed) COMPREPLY=(); return ;;
+		--output|-o) _llmr_files; return ;;
 		esac ;;
 	drift:-*)
 		case $prev in
@@ -126,25 +144,28 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench inspect drift runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench import inspect drift runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	convert)
-		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
 		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --explore-epsilon --explore-temperature --explore-max-cost --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
 		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
+	import)
+		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "linear mlp"; fi ;;
 	inspect)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -159,7 +180,7 @@ _llmr() {
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench inspect drift runs doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench import inspect drift runs doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

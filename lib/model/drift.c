@@ -284,8 +284,10 @@ find_known(struct comparison *c, struct drift *out, struct err *e)
 	struct map ids = MAP_INIT;
 	char id[17];
 	int r = 0;
+	/* Rows of vectors are in the order of the artifact's digests. */
+	size_t n = c->part != NULL || c->r->n_queries == c->base.n ? c->base.n : 0;
 
-	for (size_t i = 0; r == 0 && i < c->base.n; i++) {
+	for (size_t i = 0; r == 0 && i < n; i++) {
 		if (c->part != NULL)
 			record_query_id(c->part[i], id);
 		else

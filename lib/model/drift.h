@@ -48,7 +48,8 @@ struct drift_feature {
 
 struct drift {
 	size_t n, reference;		/* new queries, training queries held against them */
-	size_t known, empty;		/* new ones that occur in training (compared without themselves); without a known term */
+	size_t known;		/* new ones that occur in training, compared without themselves */
+	size_t empty;		/* new ones without a known term */
 	struct drift_summary train, fresh;	/* similarity to the nearest training query, -1..1 */
 	double psi, noise;		/* of that similarity */
 	double ood_below, ood;		/* similarity; share of the new queries */
@@ -61,11 +62,11 @@ struct drift {
 };
 
 /*
- * Compare n > 0 texts with the training set of a router. train [n_train]: its
- * texts; NULL or fewer than DRIFT_MIN_TEXTS: those that the artifact keeps, else
- * the vectors of kind knn; another kind without texts is ERR_INPUT. With texts
- * the features are those of their shape, else the places of the vectors. The
- * same for any number of threads.
+ * Compare n > 0 texts with the training set of a loaded router (it holds the
+ * digests of its queries). train [n_train]: its texts; NULL or fewer than
+ * DRIFT_MIN_TEXTS: those that the artifact keeps, else the vectors of kind knn;
+ * another kind without texts is ERR_INPUT. With texts the features are those of
+ * their shape, else the places of the vectors. The same for any number of threads.
  */
 int drift_run(const struct router *, const struct slice *text, size_t n, const struct slice *train,
 	size_t n_train, struct pool *, struct cancel *, struct drift *out, struct err *e);

@@ -1,10 +1,16 @@
 /*
  * policy - from predicted scores to a choice.
  *
- * Maximises score - cost_weight * cost over the models that are allowed and
- * whose predicted cost is within max_cost. Equal values: the model with the
- * higher mean score in training, then the first by name. A model of unknown
- * cost counts as dear as the dearest known one, and never meets a max_cost.
+ * Maximises score - cost_weight * cost - latency_weight * latency over the
+ * models that are allowed and whose expected cost and latency are within
+ * max_cost and max_latency. Equal values: the model with the higher prior, then
+ * the first by name. A model of unknown cost (or latency) counts as dear (slow)
+ * as the dearest (slowest) known one, and never meets a limit.
+ *
+ * Exploration keeps learning possible: epsilon is the chance of a uniform draw,
+ * temperature that of a softmax over the values, both over the best model and
+ * those whose expected cost is within explore_cost. The probability with which
+ * the choice was made is its propensity, exact.
  * Depends on: nothing.  Threads: pure.
  */
 #ifndef LLMR_MODEL_POLICY_H
@@ -13,6 +19,9 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
 
 #define POLICY_NONE ((size_t)-1)
 
@@ -20,17 +29,33 @@ struct policy {
 	double cost_weight;	/* score per USD of a call, >= 0 */
 	double max_cost;	/* USD of a call; INFINITY = no limit */
 	const bool *allowed;	/* [m], NULL = all */
+	double latency_weight;	/* score per second of a call, >= 0 */
+	double max_latency;	/* seconds of a call; INFINITY = no limit */
+	const float *latency;	/* [m] expected seconds, NaN = unknown; NULL = all unknown */
+	const float *prior;	/* [m] in place of the means in training; NULL = those */
+	double epsilon;		/* 0..1 */
+	double temperature;	/* of the softmax, in units of score; 0 = always the best */
+	double explore_cost;	/* USD of a call; INFINITY = no limit */
+	uint64_t seed;		/* of the draw, with the request and the text */
+	struct slice request;	/* id of the request; may be SLICE_NONE */
 };
-#define POLICY_INIT { 0, INFINITY, NULL }
+#define POLICY_INIT { .max_cost = INFINITY, .max_latency = INFINITY, .explore_cost = INFINITY }
 
 struct policy_choice {
 	size_t model;		/* POLICY_NONE when no model may be chosen */
-	size_t runner_up;	/* POLICY_NONE when only one may */
-	double propensity;	/* probability of this choice; 1: nothing here is random */
+	size_t runner_up;	/* best of the others; POLICY_NONE when only one may be chosen */
+	double propensity;	/* probability of this choice; 1 when nothing is random */
+	bool explored;		/* it is not the model of the highest value */
 };
 
-/* score [m], cost [m] USD with NaN for unknown, prior [m] mean scores in training. */
+/* score [m], cost [m] USD with NaN for unknown, prior [m] mean scores in training. Nothing random. */
 void policy_choose(const struct policy *, size_t m, const float *score, const float *cost,
 	const float *prior, struct policy_choice *);
+
+/* Does it explore at all? */
+bool policy_explores(const struct policy *);
+/* The same, then explore by u, uniform in 0 <= u < 1. */
+void policy_draw(const struct policy *, size_t m, const float *score, const float *cost,
+	const float *prior, double u, struct policy_choice *);
 
 #endif

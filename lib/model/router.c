@@ -88,6 +88,30 @@ us(int64_t from, int64_t to)
 	return (double)(to - from) / 1e3;
 }
 
+/* Uniform in 0 <= u < 1, a function of seed, request and text alone. */
+static double
+draw(const struct policy *p, struct slice text)
+{
+	uint8_t head[16], digest[32];
+	struct sha256 h;
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < 8; i++) {
+		head[i] = (uint8_t)(p->seed >> 8 * i);
+		head[8 + i] = (uint8_t)((uint64_t)p->request.n >> 8 * i);
+	}
+	sha256_init(&h);
+	sha256_add(&h, head, sizeof head);
+	if (p->request.n > 0)
+		sha256_add(&h, p->request.p, p->request.n);
+	if (text.n > 0)
+		sha256_add(&h, text.p, text.n);
+	sha256_final(&h, digest);
+	for (unsigned i = 0; i < 8; i++)
+		bits |= (uint64_t)digest[i] << 8 * i;
+	return (double)(bits >> 11) * 0x1p-53;
+}
+
 void
 router_route(const struct router *r, const struct policy *p, struct slice text,
 	struct router_scratch *s, struct policy_choice *out)
@@ -99,7 +123,10 @@ router_route(const struct router *r, const struct policy *p, struct slice text,
 	t1 = clock_mono_ns();
 	r->kind->score(r->scorer, s->vector, SCORER_NO_ROW, s->scorer, s->score, s->cost);
 	t2 = clock_mono_ns();
-	policy_choose(p, r->models.len, s->score, s->cost, r->score_mean, out);
+	if (policy_explores(p))
+		policy_draw(p, r->models.len, s->score, s->cost, r->score_mean, draw(p, text), out);
+	else
+		policy_choose(p, r->models.len, s->score, s->cost, r->score_mean, out);
 	t3 = clock_mono_ns();
 	et = embed_scratch_times(s->embed);
 	s->times = (struct router_times){ et.tokenize_us, us(t0, t1) - et.tokenize_us, us(t1, t2),

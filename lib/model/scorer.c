@@ -5,6 +5,7 @@
 #include "model/hybrid.h"
 #include "model/knn.h"
 #include "model/kridge.h"
+#include "model/linear.h"
 #include "model/mf.h"
 #include "model/mlp.h"
 #include "model/ridge.h"
@@ -12,7 +13,7 @@
 #include "model/trees.h"
 
 const struct scorer_kind *const scorer_kinds[] = {
-	&knn_kind, &svm_kind, &mlp_kind, &mf_kind, &ridge_kind, &kridge_kind, &trees_kind, &hybrid_kind, NULL
+	&knn_kind, &svm_kind, &mlp_kind, &mf_kind, &linear_kind, &ridge_kind, &kridge_kind, &trees_kind, &hybrid_kind, NULL
 };
 
 const char *

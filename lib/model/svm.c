@@ -25,7 +25,7 @@ static void
 params_init(void *params)
 {
 	*(struct svm_params *)params = (struct svm_params){ .kernel = KERNEL_RBF,
-		.gamma_rule = SVM_GAMMA_SCALE, .epsilon = 0.1, .coef0 = 0, .tol = 1e-3, .alpha = 1,
+		.gamma_rule = SVM_GAMMA_SCALE, .epsilon = 0.2, .coef0 = 0, .tol = 1e-3, .alpha = 1,
 		.degree = 3, .cache_mb = 300, .exact_rows = 60000, .n_components = 1024,
 		.probability = true };
 }

@@ -2,7 +2,7 @@
 
 usage: sklearn_svm.py SVMBENCH [ROWS ...]   (default 5000 20000; scikit-learn is left out above 20000)
 
-Nine noisy classes in 60 clusters, 384 dimensions, rbf, C = 1, gamma = scale. For each size: CPU
+Nine noisy classes of about the same size in 60 clusters, 384 dimensions, rbf, C = 1, gamma = scale. For each size: CPU
 seconds of the fit, the dual objective (lower is better) summed over the 36 pairs, worked out here
 in double precision from each side's own coefficients.
 """
@@ -23,7 +23,7 @@ D, K, SEED = 384, 9, 7
 
 def make(n, rng):
     centre = rng.normal(size=(60, D))
-    owner = rng.integers(0, K, 60)
+    owner = np.arange(60) % K
     cluster = rng.integers(0, 60, n)
     x = (centre[cluster] + 1.5 * rng.normal(size=(n, D))).astype("f4")
     x /= np.linalg.norm(x, axis=1, keepdims=True)

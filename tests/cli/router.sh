@@ -114,7 +114,7 @@ sed 's/"performance":[0-9.]*/"performance":0.5/' train.jsonl >equal.jsonl
 ok "all scores equal" $T --data equal.jsonl -o e.safetensors
 match err 'all models score the same' "all scores equal: said"
 ok "few queries, no n_neighbors given" "$LLMR" train knn --hparam dim=16 --data train.jsonl -o k.safetensors
-match err 'n_neighbors 15: a seventh of the queries' "few queries: fewer neighbours, said"
+match err 'n_neighbors 15: the fewest that serve' "few queries: fewer neighbours, said"
 ok "fewer queries than neighbours" "$LLMR" train knn --hparam dim=16 --hparam k=200 --data train.jsonl -o k.safetensors
 match err 'n_neighbors 200 lowered to the 90 queries' "fewer queries than neighbours: said"
 ok "few neighbours" $T --hparam k=5 --data train.jsonl -o k.safetensors
@@ -165,6 +165,13 @@ status 65 "the probe notices a changed parameter" "$LLMR" route --model probe.sa
 status 65 "no prompts" "$LLMR" bench --model m.safetensors --queries empty
 sed 's/"m\([012]\)"/"other\1"/' test.jsonl >other.jsonl
 status 65 "no model in common" "$LLMR" eval --model m.safetensors --data other.jsonl
+
+# --- a filter ends when its reader does ---
+equal "$(yes hello | timeout 20 "$LLMR" route --model m.safetensors 2>&1 | head -n 1 | wc -l)" 1 "route ends with its reader"
+yes hello | (timeout 20 "$LLMR" route --model m.safetensors >/dev/full 2>err; echo $? >code)
+equal "$(cat code)" 74 "route ends on a full disk"
+echo '[{"question":"x"}]' >array.json
+status 65 "bench takes lines, not an array" "$LLMR" bench --model m.safetensors --queries array.json
 
 # --- real data ---
 D=$SHARED/data/llmrouter-dc-train.json
@@ -225,3 +232,22 @@ PY
 else
 	skip "schemas: no python3 with jsonschema and yaml"
 fi
+
+# --- exploration ---
+R="$LLMR route --model m.safetensors --json"
+ok "explore: the same request twice" $R --explore-epsilon 1 --request-id a "sum the list"
+match out '"propensity":0\.333333333333' "explore: a third each"
+match out '"explored":(true|false)' "explore: said"
+json out model >first
+$R --explore-epsilon 1 --request-id a "sum the list" 2>/dev/null >out
+json out model >second
+same first second "explore: a function of the request"
+awk 'BEGIN { for (i = 0; i < 300; i++) printf "{\"query\":\"sum the list\",\"request_id\":\"r%d\"}\n", i }' >many.jsonl
+$R --explore-epsilon 0.5 --jsonl - <many.jsonl >out 2>/dev/null
+equal "$(sed 's/.*"propensity":\([0-9.]*\).*/\1/' out | cut -c1-6 | sort -u | tr '\n' ' ')" "0.1666 0.6666 " \
+	"explore: propensities"
+few=$(grep -c '"propensity":0.166' out)
+if [ "$few" -gt 60 ] && [ "$few" -lt 140 ]; then pass "explore: a third of 300 requests"; else fail "explore: $few of 300"; fi
+ok "no exploration by default" $R "sum the list"
+match out '"propensity":1,' "no exploration: propensity 1"
+absent out 'explored' "no exploration: no key"
