@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "fmt/jread.h"
 #include "math/topk.h"
+#include "model/hybridparams.h"
 #include "model/target.h"
 
 #define SHRINK 0.02		/* how strongly weights are drawn to equal ones */
@@ -34,162 +35,10 @@ struct scratch {
 	float *score, *cost, *weight;	/* [m] of one member; weights that a cost came with */
 };
 
-static const char *const names[HYBRID_MEMBERS] = { "knn", "ridge", "kridge", "trees", "svm", "mlp",
-	"mf" };
-static const bool by_default[HYBRID_MEMBERS] = { true, true, false, true };
-
 const char *
 hybrid_member_name(size_t i)
 {
-	return i < HYBRID_MEMBERS ? names[i] : NULL;
-}
-
-static const struct scorer_kind *
-member_kind(size_t i)
-{
-	const struct scorer_kind *kind = scorer_find(names[i], strlen(names[i]));
-
-	if (kind != NULL && kind->params_bytes > HYBRID_SLOT)
-		BUG("%s: hyperparameters of %zu bytes", names[i], kind->params_bytes);
-	return kind;
-}
-
-/* ---- hyperparameters ---- */
-
-static void
-params_init(void *params)
-{
-	struct hybrid_params *p = params;
-
-	*p = (struct hybrid_params){ .guard = true, .folds = 3, .regions = 8 };
-	for (size_t i = 0; i < HYBRID_MEMBERS; i++) {
-		const struct scorer_kind *kind = member_kind(i);
-
-		p->member[i] = kind != NULL && by_default[i];
-		if (kind != NULL)
-			kind->params_init(p->of[i].bytes);
-	}
-}
-
-/* A list of names: "knn,ridge", with or without brackets and quotes. */
-static int
-set_members(struct hybrid_params *p, const char *value, struct err *e)
-{
-	bool member[HYBRID_MEMBERS] = { false };
-	size_t n = 0;
-
-	while (*value != '\0') {
-		size_t skip = strspn(value, " ,[]\""), len = strcspn(value + skip, " ,[]\""), i;
-
-		value += skip;
-		if (len == 0)
-			break;
-		for (i = 0; i < HYBRID_MEMBERS; i++)
-			if (strlen(names[i]) == len && memcmp(names[i], value, len) == 0)
-				break;
-		if (i == HYBRID_MEMBERS || member_kind(i) == NULL)
-			return err_set(e, ERR_USAGE, "members: '%.*s' is not a kind that can be blended",
-			    (int)(len < 40 ? len : 40), value);
-		n += !member[i];
-		member[i] = true;
-		value += len;
-	}
-	if (n == 0)
-		return err_set(e, ERR_USAGE, "members: none is named, as in knn,ridge");
-	memcpy(p->member, member, sizeof member);
-	return 0;
-}
-
-static int
-set_member_param(struct hybrid_params *p, const char *name, const char *dot, const char *value,
-	struct err *e)
-{
-	for (size_t i = 0; i < HYBRID_MEMBERS; i++) {
-		const struct scorer_kind *kind = member_kind(i);
-
-		if (kind != NULL && strlen(names[i]) == (size_t)(dot - name) &&
-		    memcmp(name, names[i], (size_t)(dot - name)) == 0)
-			return kind->params_set(p->of[i].bytes, dot + 1, value, e);
-	}
-	return 1;
-}
-
-static int
-params_set(void *params, const char *name, const char *value, struct err *e)
-{
-	struct hybrid_params *p = params;
-	const char *dot = strchr(name, '.');
-	long long v;
-
-	if (dot != NULL)
-		return set_member_param(p, name, dot, value, e);
-	if (strcmp(name, "members") == 0)
-		return set_members(p, value, e);
-	if (strcmp(name, "folds") == 0 || strcmp(name, "regions") == 0) {
-		if (str_int(name, value, 2, 100, &v, e) < 0)
-			return -1;
-		*(name[0] == 'f' ? &p->folds : &p->regions) = (size_t)v;
-		return 0;
-	}
-	if (strcmp(name, "guard") == 0) {
-		p->guard = strcmp(value, "true") == 0;
-		return p->guard || strcmp(value, "false") == 0 ? 0 :
-		    err_set(e, ERR_USAGE, "guard: '%s' is not true or false", value);
-	}
-	return 1;
-}
-
-static void
-params_write(const void *params, struct jsonw *w)
-{
-	const struct hybrid_params *p = params;
-
-	jsonw_key(w, "members");
-	jsonw_array(w);
-	for (size_t i = 0; i < HYBRID_MEMBERS; i++)
-		if (p->member[i])
-			jsonw_string(w, names[i]);
-	jsonw_end_array(w);
-	jsonw_kint(w, "folds", (int64_t)p->folds);
-	jsonw_kint(w, "regions", (int64_t)p->regions);
-	jsonw_kbool(w, "guard", p->guard);
-	for (size_t i = 0; i < HYBRID_MEMBERS; i++)
-		if (p->member[i]) {
-			jsonw_key(w, names[i]);
-			jsonw_object(w);
-			member_kind(i)->params_write(p->of[i].bytes, w);
-			jsonw_end_object(w);
-		}
-}
-
-/* The members' own objects; what lies beside them has been read. */
-static int
-read_member_params(struct hybrid_params *p, struct slice json, struct err *e)
-{
-	struct jread r;
-	struct slice key, raw;
-
-	jread_init(&r, json.p, json.n);
-	if (jread_object(&r))
-		while (jread_member(&r, &key)) {
-			if (!jread_skip_raw(&r, &raw))
-				break;
-			for (size_t i = 0; i < HYBRID_MEMBERS; i++)
-				if (slice_is(key, names[i]) && p->member[i] &&
-				    member_kind(i)->params_read(p->of[i].bytes, raw, e) < 0)
-					return -1;
-		}
-	if (jread_done(&r, e) < 0)
-		return err_wrap(e, "llmr.hparams");
-	return 0;
-}
-
-static int
-params_read(void *params, struct slice json, struct err *e)
-{
-	if (target_params_read(params, json, params_set, e) < 0)
-		return -1;
-	return read_member_params(params, json, e);
+	return hybridparams_name(i);
 }
 
 static const void *
@@ -206,7 +55,7 @@ memory(const void *params, size_t n, size_t d, size_t m)
 
 	for (size_t i = 0; i < HYBRID_MEMBERS; i++)
 		if (p->member[i]) {
-			uint64_t one = member_kind(i)->memory(p->of[i].bytes, n, d, m);
+			uint64_t one = hybridparams_kind(i)->memory(p->of[i].bytes, n, d, m);
 
 			most = one > most ? one : most;
 			all += one;
@@ -784,7 +633,7 @@ blank(const struct hybrid_params *p, size_t d, size_t m, struct err *e)
 	h->guard[0] = h->guard[1] = -1;
 	for (size_t i = 0; i < HYBRID_MEMBERS; i++)
 		if (p->member[i]) {
-			h->kind[h->n_members] = member_kind(i);
+			h->kind[h->n_members] = hybridparams_kind(i);
 			h->which[h->n_members++] = i;
 		}
 	return h;
@@ -913,8 +762,8 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 	struct hybrid *h;
 	char name[TARGET_NAME];
 
-	params_init(&p);
-	if (params_read(&p, hparams, e) < 0 || (h = blank(&p, d, m, e)) == NULL)
+	hybridparams_init(&p);
+	if (hybridparams_read(&p, hparams, e) < 0 || (h = blank(&p, d, m, e)) == NULL)
 		return NULL;
 	if (target_load(&h->target, f, prefix, "hybrid", m, e) < 0 ||
 	    take(f, target_name(name, prefix, "hybrid", ".weight"), h->n_members, 0, 1, h->weight,
@@ -923,7 +772,7 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 		goto fail;
 	for (size_t k = 0; k < h->n_members; k++) {
 		h->model[k] = h->kind[k]->load(f, member_prefix(name, prefix), m, d,
-		    own_hparams(hparams, names[h->which[k]]), e);
+		    own_hparams(hparams, hybridparams_name(h->which[k])), e);
 		if (h->model[k] == NULL)
 			goto fail;
 	}
@@ -1026,10 +875,10 @@ const struct scorer_kind hybrid_kind = {
 	.name = "hybrid",
 	.hparams = "members, folds, regions, guard, MEMBER.NAME",
 	.params_bytes = sizeof(struct hybrid_params),
-	.params_init = params_init,
-	.params_set = params_set,
-	.params_write = params_write,
-	.params_read = params_read,
+	.params_init = hybridparams_init,
+	.params_set = hybridparams_set,
+	.params_write = hybridparams_write,
+	.params_read = hybridparams_read,
 	.memory = memory,
 	.fit = fit,
 	.free = hybrid_free,
