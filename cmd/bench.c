@@ -89,8 +89,12 @@ add_prompt(struct prompts *p, const char *line, size_t n, struct err *e)
 	void *v = p->text;
 	char *copy;
 
-	if (!json_query(line, n, &p->arena, &text))
+	if (!json_query(line, n, &p->arena, &text)) {
+		if (p->n == 0 && slice_starts(slice_trim((struct slice){ line, n }), "["))
+			return err_set(e, ERR_INPUT, "a JSON array, but lines are needed: plain prompts, or "
+			    "records as 'llmr convert' writes them");
 		text = (struct slice){ line, n };
+	}
 	/* Records repeat a query once for each model. */
 	if (slice_trim(text).n == 0 || (p->n > 0 && slice_eq(p->text[p->n - 1], text)))
 		return 0;

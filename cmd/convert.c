@@ -400,6 +400,7 @@ set_options(struct convert *v, struct err *e)
 	f->user_salt = getenv("LLMR_USER_SALT");
 	v->dedupe = opt_flag(v->c, "dedupe");
 	v->ro.pick = pick_of(opt_str(v->c, "prompt"));
+	v->ro.keep_zero_cost = opt_flag(v->c, "keep-zero-cost");
 	if (parse_shard(v, e) < 0 || load_labels(v, e) < 0 ||
 	    (v->map = attrmap_open(opt_str(v->c, "map"), e)) == NULL)
 		return -1;
@@ -500,7 +501,12 @@ json_summary(const struct convert *v, const struct summary *s, struct buf *b)
 	jsonw_init(&w, b);
 	jsonw_object(&w);
 	kcount(&w, "bytes", v->bytes);
-	kcount(&w, "traces", s->n[RECORDS_TRACES]);
+	/* Only Jaeger's documents tell where a trace ends. */
+	jsonw_key(&w, "traces");
+	if (s->n[RECORDS_TRACES] > 0 || s->n[RECORDS_SPANS] == 0)
+		jsonw_uint(&w, s->n[RECORDS_TRACES]);
+	else
+		jsonw_null(&w);
 	kcount(&w, "spans", s->n[RECORDS_SPANS]);
 	kcount(&w, "rows", v->imported.rows);
 	kcount(&w, "records", s->t.records);
@@ -605,13 +611,18 @@ warn(const struct convert *v, const struct summary *s)
 		log_warn(l, "%llu records name the model by the gateway's alias: the trace has no "
 			"litellm.provider.model; --alias A=B can rename it",
 			(unsigned long long)s->n[RECORDS_ALIAS_ONLY]);
-	if (s->n[RECORDS_NO_PROMPT] > 0 && s->t.records == 0 && v->imported.rows == 0)
+	if (s->n[RECORDS_NO_PROMPT] > 0 && s->t.records == 0 && v->imported.rows == 0 &&
+	    s->n[RECORDS_DECISIONS] > 0)
+		log_warn(l, "these spans tell of decisions, not of calls: convert them together with "
+			"the traces of the calls");
+	else if (s->n[RECORDS_NO_PROMPT] > 0 && s->t.records == 0 && v->imported.rows == 0)
 		log_warn(l, "no call keeps its prompt: turn content capture on in the gateway "
 			"(OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=span_only)");
 	if (s->n[RECORDS_ZERO_COST] > 0)
-		log_warn(l, "%llu calls cost 0 by their trace: gateways write that for models "
-			"whose price they do not know",
-			(unsigned long long)s->n[RECORDS_ZERO_COST]);
+		log_warn(l, "%llu calls cost 0 by their trace, which gateways write for models "
+			"whose price they do not know: %s",
+			(unsigned long long)s->n[RECORDS_ZERO_COST], v->ro.keep_zero_cost ?
+			"kept, as asked" : "taken as unknown (--keep-zero-cost keeps it)");
 	if (s->refined.bad_labels > 0)
 		log_warn(l, "%llu performance labels in the data lie outside 0..1 and were not used",
 			(unsigned long long)s->refined.bad_labels);

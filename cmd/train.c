@@ -125,8 +125,9 @@ check_neighbors(struct ctx *c, const struct knn_params *p, size_t n)
 		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
 		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
 	else if (used < k)
-		say(c, "n_neighbors %zu: a seventh of the queries, since they are few (200 otherwise)",
-		    used);
+		say(c, "n_neighbors %zu: %s, since they are few (200 otherwise)", used,
+		    used == n ? "all queries" : used == KNN_FEW_NEIGHBORS ? "the fewest that serve" :
+		    "a seventh of the queries");
 }
 
 static int

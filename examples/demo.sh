@@ -48,8 +48,15 @@ quiet() {
 # near PATH: the path as seen from where the demo was started
 near() { case $1 in "$from"/*) printf '%s' "${1#"$from"/}" ;; *) printf '%s' "$1" ;; esac; }
 # number NAME OBJECT KEY: a number of NAME.out, e.g. number eval router score
-number() { sed -n 's/.*"'"$2"'":{[^{}]*"'"$3"'":\([-0-9.e+]*\).*/\1/p' "$1.out"; }
-text() { sed -n 's/.*"'"$2"'":{[^{}]*"'"$3"'":"\([^"]*\)".*/\1/p' "$1.out"; }
+# (the first object of that name: later ones belong to single tasks)
+number() { first "$1" "$2" "$3" | sed -n 's/^\([-0-9.e+]*\).*/\1/p'; }
+text() { first "$1" "$2" "$3" | sed -n 's/^"\([^"]*\)".*/\1/p'; }
+first() {
+	awk -v object="\"$2\":{" -v key="\"$3\":" '{
+		i = index($0, object); if (i == 0) exit
+		s = substr($0, i + length(object)); s = substr(s, 1, index(s, "}"))
+		i = index(s, key); if (i > 0) print substr(s, i + length(key)) }' "$1.out"
+}
 
 title "1. Traces of a gateway: 360 prompts, each answered by five models (simulated answers)"
 shown extract extract --from file "$here/traces.jsonl.zst" -o traces.jsonl.zst
@@ -67,7 +74,7 @@ title "6. How long a decision takes"
 shown bench bench --model router.safetensors --queries data/routing_test.jsonl
 quiet bench-json bench --model router.safetensors --queries data/routing_test.jsonl --json
 
-title "Result on $(sed -n 's/.*"queries":\([0-9]*\).*/\1/p' eval-json.out) held-out prompts"
+title "Result on $(sed -n 's/^{"queries":\([0-9]*\).*/\1/p' eval-json.out) held-out prompts"
 row() {	# NAME KEY NOTE
 	awk -v name="$1" -v score="$(number eval-json "$2" score)" -v cost="$(number eval-json "$2" cost)" -v note="$3" 'BEGIN {
 		money = cost == "" ? "-" : sprintf("%.3f", cost * 1000)

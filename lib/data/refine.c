@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 #include "fmt/hash.h"
+#include "fmt/jsonw.h"
+#include "fmt/jread.h"
 
 struct alias {
 	struct slice from, to;
@@ -112,6 +114,78 @@ redact(struct refine *r, struct slice *text, struct err *e)
 	return keep(r, r->scratch.p, r->scratch.len, text, e);
 }
 
+#define REDACT_DEPTH 48	/* of nested unknown members; what lies deeper is dropped */
+
+/* One JSON value with every string in it redacted. */
+static void
+redact_value(struct refine *r, struct jread *j, struct arena *a, struct jsonw *w)
+{
+	struct slice s, key;
+
+	switch (jread_peek(j)) {
+	case JREAD_STRING:
+		if (!jread_string(j, a, &s))
+			return;
+		buf_reset(&r->scratch);
+		if (redact_text(r->redact, s, &r->scratch, &r->counts.redactions))
+			s = (struct slice){ r->scratch.p, r->scratch.len };
+		jsonw_string_n(w, s.p, s.n);
+		return;
+	case JREAD_OBJECT:
+	case JREAD_ARRAY:
+		if (w->depth >= REDACT_DEPTH) {
+			jread_skip(j);
+			jsonw_null(w);
+		} else if (jread_peek(j) == JREAD_ARRAY) {
+			jsonw_array(w);
+			if (jread_array(j))
+				while (jread_element(j))
+					redact_value(r, j, a, w);
+			jsonw_end_array(w);
+		} else {
+			jsonw_object(w);
+			if (jread_object(j))
+				while (jread_member(j, &key)) {
+					jsonw_key_n(w, key.p, key.n);
+					redact_value(r, j, a, w);
+				}
+			jsonw_end_object(w);
+		}
+		return;
+	default:
+		if (jread_skip_raw(j, &s))
+			jsonw_raw(w, s.p, s.n);
+	}
+}
+
+/* Unknown members of a record are raw JSON: their strings are redacted, their form is kept. */
+static int
+redact_members(struct refine *r, struct slice *members, struct err *e)
+{
+	struct buf in = BUF_INIT, out = BUF_INIT;
+	struct arena a = ARENA_INIT;
+	struct jsonw w;
+	struct jread j;
+	int status = 0;
+
+	if (r->redact == NULL || members->n == 0)
+		return 0;
+	buf_byte(&in, '{');
+	buf_add(&in, members->p, members->n);
+	buf_byte(&in, '}');
+	jsonw_init(&w, &out);
+	jread_init(&j, buf_cstr(&in), in.len);
+	redact_value(r, &j, &a, &w);
+	if (buf_ok(&in, e) < 0 || buf_ok(&out, e) < 0 || jread_done(&j, e) < 0)
+		status = -1;
+	else
+		status = keep(r, out.p + 1, out.len - 2, members, e);
+	buf_finish(&in);
+	buf_finish(&out);
+	arena_finish(&a);
+	return status;
+}
+
 static int
 hash_user(struct refine *r, struct slice *user, struct err *e)
 {
@@ -170,7 +244,9 @@ refine_record(struct refine *r, struct record *rec, uint64_t *query_hash, struct
 
 	rec->model_name = model_name(r, rec->model_name);
 	if (redact(r, &rec->query, e) < 0 || redact(r, &rec->response, e) < 0 ||
-	    hash_user(r, &rec->user, e) < 0)
+	    redact(r, &rec->ground_truth, e) < 0 || redact(r, &rec->error_type, e) < 0 ||
+	    redact_members(r, &rec->extra, e) < 0 || hash_user(r, &rec->user, e) < 0 ||
+	    (!r->o.hash_users && redact(r, &rec->user, e) < 0))
 		return -1;
 	*query_hash = record_query_hash(rec->query);
 	for (int i = 0; i < 8; i++)

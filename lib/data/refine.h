@@ -2,7 +2,8 @@
  * refine - what every record passes before it is written, wherever it came from.
  *
  * In this order: the model's name (--alias, then --strip-provider), redaction of
- * query and response, digest of the user's name, query_id of the text that is
+ * query, response, ground truth, error, user and unknown members, digest of the
+ * user's name, query_id of the text that is
  * left, performance: a label in the data first, then the labels file,
  * then the first score rule that can say something.
  * Depends on: data/labels, data/redact, data/score.  Threads: one struct refine a thread;

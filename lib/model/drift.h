@@ -63,10 +63,10 @@ struct drift {
 
 /*
  * Compare n > 0 texts with the training set of a loaded router (it holds the
- * digests of its queries). train [n_train]: its texts; NULL or fewer than DRIFT_MIN_TEXTS: those that the artifact keeps, else
- * the vectors of kind knn; another kind without texts is ERR_INPUT. With texts
- * the features are those of their shape, else the places of the vectors. The
- * same for any number of threads.
+ * digests of its queries). train [n_train]: its texts; NULL or fewer than
+ * DRIFT_MIN_TEXTS: those that the artifact keeps, else the vectors of kind knn;
+ * another kind without texts is ERR_INPUT. With texts the features are those of
+ * their shape, else the places of the vectors. The same for any number of threads.
  */
 int drift_run(const struct router *, const struct slice *text, size_t n, const struct slice *train,
 	size_t n_train, struct pool *, struct cancel *, struct drift *out, struct err *e);

@@ -13,8 +13,8 @@
 #define SHRINK 0.02		/* how strongly weights are drawn to equal ones */
 #define SWEEPS 200		/* of the solver of weights: it has long converged by then */
 #define ROUNDS 12		/* of clustering */
-#define RAMP 0.1		/* the guard's bounds lie this share below and above its threshold */
-#define GUARD_MOST 0.1		/* share of the rows left out at random that may lie below its upper bound */
+#define RAMP 0.03		/* the guard's bounds lie this share below and above its threshold */
+#define GUARD_MOST 0.2		/* share of the rows left out at random that may lie below its upper bound */
 
 struct hybrid {
 	struct hybrid_params params;
@@ -35,7 +35,7 @@ struct scratch {
 
 static const char *const names[HYBRID_MEMBERS] = { "knn", "ridge", "kridge", "trees", "svm", "mlp",
 	"mf" };
-static const bool by_default[HYBRID_MEMBERS] = { true, true, true, true };
+static const bool by_default[HYBRID_MEMBERS] = { true, true, false, true };
 
 const char *
 hybrid_member_name(size_t i)
@@ -60,7 +60,7 @@ params_init(void *params)
 {
 	struct hybrid_params *p = params;
 
-	*p = (struct hybrid_params){ .guard = true, .folds = 3, .regions = 4 };
+	*p = (struct hybrid_params){ .guard = true, .folds = 3, .regions = 8 };
 	for (size_t i = 0; i < HYBRID_MEMBERS; i++) {
 		const struct scorer_kind *kind = member_kind(i);
 
@@ -589,7 +589,10 @@ out:
 }
 
 /* What trusting the blend wins over falling back, on a row with this cosine. */
-struct outcome { float near; double gain; };
+struct outcome { float near; double gain; size_t region; };
+
+/* Sums of a region's outcomes above the threshold; region 0 stands for the rows left out at random. */
+struct region { double n, sum, square; };	/* n: rows in all */
 
 static int
 by_near(const void *a, const void *b)
@@ -616,9 +619,10 @@ low_cosine(const struct outside *random, float *out, struct err *e)
 	return 0;
 }
 
-/* Outcomes of the rows where both choices' scores are known, each worth 1 / their number. */
+/* Outcomes of the rows where both choices' scores are known; together: all in region 0. */
 static size_t
-outcomes(const struct hybrid *h, const struct outside *o, const float *truth, struct outcome *out)
+outcomes(const struct hybrid *h, const struct outside *o, const float *truth, bool together,
+	struct region *of, struct outcome *out)
 {
 	size_t n = 0;
 
@@ -641,34 +645,68 @@ outcomes(const struct hybrid *h, const struct outside *o, const float *truth, st
 				single = j;
 		}
 		if (!isnan(t[best]) && !isnan(t[single]))
-			out[n++] = (struct outcome){ o->near[i], (double)t[best] - (double)t[single] };
+			out[n++] = (struct outcome){ o->near[i], (double)t[best] - (double)t[single],
+				together ? 0 : o->part[i] + 1 };
 	}
 	for (size_t i = 0; i < n; i++)
-		out[i].gain /= (double)n;
+		of[out[i].region].n++;
 	return n;
 }
 
-/* The cosine below which the outcomes together lose: the threshold of highest gain above it. */
-static void
-fit_guard(struct hybrid *h, const struct outside *random, const struct outside *regions,
-	const float *truth, float most, struct outcome *all)
+/*
+ * Mean gain on rows left out at random, less what regions lose beyond one
+ * standard error of their means: a region that gains makes up for nothing.
+ */
+static double
+worth(const struct region *of, size_t regions)
 {
-	size_t n = outcomes(h, random, truth, all);
-	double gain = 0, best = -INFINITY;
+	double v = of[0].n > 0 ? of[0].sum / of[0].n : 0;
+
+	for (size_t r = 1; r <= regions; r++) {
+		double n = of[r].n, mean, error;
+
+		if (n == 0)
+			continue;
+		mean = of[r].sum / n;
+		error = sqrt(fmax(0, of[r].square / n - mean * mean) / n);
+		v += fmin(0, mean + error) / (double)regions;
+	}
+	return v;
+}
+
+/* The lowest threshold of highest worth. */
+static int
+fit_guard(struct hybrid *h, const struct outside *random, const struct outside *regions,
+	const float *truth, float most, struct outcome *all, struct err *e)
+{
+	struct region *of = mem_calloc(regions->parts + 1, sizeof *of, e);
+	size_t n;
+	double best = -INFINITY;
 	float threshold = -1;
 
-	n += outcomes(h, regions, truth, all + n);
+	if (of == NULL)
+		return -1;
+	n = outcomes(h, random, truth, true, of, all);
+	n += outcomes(h, regions, truth, false, of, all + n);
 	qsort(all, n, sizeof *all, by_near);
 	for (size_t i = n; i-- > 0;) {
-		gain += all[i].gain;
-		if (gain > best && all[i].near * (1 + (float)RAMP) <= most &&
-		    (i == 0 || all[i - 1].near < all[i].near)) {
-			best = gain;
+		struct region *r = &of[all[i].region];
+		double v;
+
+		r->sum += all[i].gain;
+		r->square += all[i].gain * all[i].gain;
+		if (all[i].near * (1 + (float)RAMP) > most || (i > 0 && all[i - 1].near == all[i].near))
+			continue;
+		v = worth(of, regions->parts);
+		if (v >= best - 1e-12) {
+			best = fmax(best, v);
 			threshold = i == 0 ? -1 : (all[i].near + all[i - 1].near) / 2;
 		}
 	}
+	free(of);
 	h->guard[0] = threshold * (threshold > 0 ? 1 - (float)RAMP : 1);
 	h->guard[1] = threshold * (threshold > 0 ? 1 + (float)RAMP : 1);
+	return 0;
 }
 
 static int
@@ -697,8 +735,7 @@ fit_blend(struct hybrid *h, const struct scorer_data *data, struct err *e)
 	    cluster(data, regions.parts, regions.part, e) < 0 ||
 	    outside_run(&regions, h, data, e) < 0 || low_cosine(&random, &most, e) < 0)
 		goto out;
-	fit_guard(h, &random, &regions, data->score, most, all);
-	r = 0;
+	r = fit_guard(h, &random, &regions, data->score, most, all, e);
 out:
 	outside_finish(&random);
 	outside_finish(&regions);

@@ -14,9 +14,9 @@
  * its nearest training query tells how far it is: below one bound the
  * prediction is each model's mean (so the choice is the best single model),
  * above another the blend, between them a mixture. The bounds are where the
- * mean outcome is best, half over rows left out at random, half over rows of
- * regions left out whole (clusters of the vectors stand for tasks), but never
- * so high that more than a tenth of the former would be concerned.
+ * outcome on rows left out at random is best, less what any of the regions left
+ * out whole (clusters of the vectors stand for tasks) loses beyond its noise;
+ * but never so high that more than a fifth of the former would be concerned.
  * Depends on: model/knn, model/target, and whatever kinds are registered.
  * Threads: as model/scorer.
  */

@@ -357,12 +357,17 @@ finish(struct train *t)
 }
 
 static int
+diverged(const struct train *t, struct err *e)
+{
+	return err_set(e, ERR_INPUT, "training diverged: lower learning_rate_init (%g)", t->p->rate);
+}
+
+static int
 check_weights(const struct train *t, struct err *e)
 {
 	for (size_t i = 0; i < t->s->total; i++)
 		if (!(fabsf(t->w[i]) <= MAX_WEIGHT))
-			return err_set(e, ERR_INPUT, "training diverged: lower learning_rate_init (%g)",
-			    t->p->rate);
+			return diverged(t, e);
 	return 0;
 }
 
@@ -372,7 +377,7 @@ run(struct train *t, size_t *epochs, struct err *e)
 {
 	struct rng g = rng_split(t->seed, 1);
 	float *best = t->n_held > 0 ? mem_aligned(t->s->total, sizeof *best, e) : NULL;
-	double least = INFINITY, mark = INFINITY, loss;
+	double least = INFINITY, mark = INFINITY, loss = 0;
 	size_t stale = 0, k = 0;
 	int r = -1;
 
@@ -394,7 +399,7 @@ run(struct train *t, size_t *epochs, struct err *e)
 	}
 	if (best != NULL && isfinite(least))
 		memcpy(t->w, best, t->s->total * sizeof *best);
-	r = check_weights(t, e);
+	r = isfinite(loss) || (best != NULL && isfinite(least)) ? check_weights(t, e) : diverged(t, e);
 	if (epochs != NULL)
 		*epochs = k;
 out:

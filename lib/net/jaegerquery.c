@@ -162,7 +162,8 @@ judge_status(const struct jaegerquery *q, const struct http_response *rs, struct
 		return JAEGER_DONE;
 	if (rs->status == 401 || rs->status == 403) {
 		err_set(e, ERR_NOPERM,
-			"%.*s answered %ld: %s (see --auth-file and --token-file)", n, q->url, rs->status, says);
+			"%.*s answered %ld%s%s (see --auth-file and --token-file)", n, q->url, rs->status,
+			says[0] != '\0' ? ": " : "", says);
 		return JAEGER_FAILED;
 	}
 	if (rs->status == 404) {
@@ -174,11 +175,17 @@ judge_status(const struct jaegerquery *q, const struct http_response *rs, struct
 		err_set(e, ERR_UNAVAILABLE, "%.*s refuses the limit: %s", n, q->url, says);
 		return JAEGER_LOWER_LIMIT;
 	}
+	if (rs->status >= 300 && rs->status < 400) {
+		err_set(e, ERR_UNAVAILABLE, "%.*s answered %ld, a redirect elsewhere: give the address that "
+			"it leads to as --url", n, q->url, rs->status);
+		return JAEGER_FAILED;
+	}
 	if (rs->status == 400) {
 		err_set(e, ERR_USAGE, "%.*s refuses the query: %s", n, q->url, says);
 		return JAEGER_FAILED;
 	}
-	err_set(e, ERR_UNAVAILABLE, "%.*s answered %ld: %s", n, q->url, rs->status, says);
+	err_set(e, ERR_UNAVAILABLE, "%.*s answered %ld%s%s", n, q->url, rs->status,
+		says[0] != '\0' ? ": " : "", says);
 	return retry_status(rs->status) ? JAEGER_AGAIN : JAEGER_FAILED;
 }
 

@@ -484,7 +484,10 @@ fill_usage(struct records *r, struct record *rec, bool error)
 		if (!(rec->cost_usd > 0))
 			rec->cost_usd = NAN;
 	} else {
+		/* what gateways write for a model whose price they do not know */
 		r->n[RECORDS_ZERO_COST] += rec->cost_usd == 0;
+		if (rec->cost_usd == 0 && !r->o.keep_zero_cost)
+			rec->cost_usd = NAN;
 	}
 }
 

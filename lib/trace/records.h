@@ -27,6 +27,7 @@ struct records_opts {
 	const struct attrmap *map;
 	enum message_pick pick;
 	uint64_t shard, shards;		/* only traces of part `shard` (0-based) of `shards`; 0 or 1 shards: all */
+	bool keep_zero_cost;		/* else a cost of 0 counts as unknown */
 	struct refine_opts refine;
 };
 

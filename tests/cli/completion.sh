@@ -7,7 +7,7 @@ words() {
 		bash "$SRC/completions/llmr.bash" "$@" 2>/dev/null
 }
 equal "$(words llmr tr)" "train" "a command is completed"
-equal "$(words llmr train k)" "knn" "an operand is completed"
+equal "$(words llmr train kn)" "knn" "an operand is completed"
 equal "$(words llmr train --object)" "--objective" "an option is completed"
 equal "$(words llmr train --objective '')" "score best" "the choices of an option"
 equal "$(words llmr --color a)" "auto always" "a global option's choices"

@@ -48,4 +48,9 @@ match out '^\{"query":"What is blockchain technology\?","model_name":"claude-son
 "$LLMR" convert -q --from dcrouter "$D/llmrouter-dc-train.json" | LC_ALL=C sort >a
 for i in 1 0; do "$LLMR" convert -q --from dcrouter --shard $i/2 "$D/llmrouter-dc-train.json"; done | LC_ALL=C sort >b
 same a b "shards by query"
+# Redaction reaches every text of a record, and leaves JSON JSON.
+printf '%s\n' '{"query":"mail bob@corp.com","model_name":"m","performance":1,"ground_truth":"bob@corp.com","user":"bob@corp.com","error_type":"bob@corp.com","custom":{"a":["bob@corp.com",4111111111111111]}}' >leak.jsonl
+ok "redact a record with personal data everywhere" "$LLMR" convert --from llmrouter --redact email,card leak.jsonl -q
+absent out 'bob@corp' "no text keeps the address"
+match out '"custom":\{"a":\["\[EMAIL\]",4111111111111111\]\}' "unknown members keep their form"
 echo "1..$n"

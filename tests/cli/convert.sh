@@ -154,4 +154,13 @@ match set/llm_data.json '"openai/gpt-4o":\{"name":"openai/gpt-4o","provider":"op
 "$LLMR" convert -q "$F/litellm-semconv.jaeger.json" "$F/litellm-default.jaeger.json.gz" --out-dir set2 --score success 2>/dev/null
 ids set2/routing_test.jsonl >c
 equal "$(LC_ALL=C comm -23 b c | wc -l | tr -d ' ')" 0 "a query keeps its side when data is added"
+# A cost of 0 is what gateways write for models whose price they do not know.
+if [ -d "$SHARED/fixtures/traces" ]; then
+	T=$SHARED/fixtures/traces/litellm-semconv.jaeger.json
+	ok "a cost of 0 is unknown" "$LLMR" convert "$T"
+	equal "$(grep -c '"cost":0,' out)" 0 "no record costs 0"
+	match err '13 calls cost 0 .*taken as unknown' "and that is said"
+	ok "unless it is to be believed" "$LLMR" convert --keep-zero-cost "$T"
+	equal "$(grep -c '"cost":0,' out)" 13 "then it stays"
+fi
 echo "1..$n"

@@ -31,6 +31,12 @@ for row in router 'best single' random cheapest oracle; do
 	match demo.txt "^  $row +[0-9]\.[0-9]{4} " "the table has a row for $row"
 done
 match demo.txt 'closes ([3-9][0-9]|100) % of the gap' "the router closes 30 % of the gap or more"
+# The closing table says what eval said.
+for row in router 'best single' random cheapest oracle; do
+	said=$(sed -n "s/^    $row  *\([01]\.[0-9]*\) .*/\1/p" demo.txt | tail -n 1)
+	shown=$(sed -n "s/^  $row  *\([01]\.[0-9]*\) .*/\1/p" demo.txt | tail -n 1)
+	equal "$shown" "$said" "the table's score of $row is that of eval"
+done
 match demo.txt 'A decision takes [0-9.]+ ms \(P50\), [0-9.]+ ms \(P99\)' "latency is shown"
 match demo.txt 'Written: .*router.safetensors' "the file is named"
 ok "the router that it wrote works" "$LLMR" route --model demo/router.safetensors "How many eggs are in 7 boxes of 12?"

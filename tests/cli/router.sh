@@ -114,7 +114,7 @@ sed 's/"performance":[0-9.]*/"performance":0.5/' train.jsonl >equal.jsonl
 ok "all scores equal" $T --data equal.jsonl -o e.safetensors
 match err 'all models score the same' "all scores equal: said"
 ok "few queries, no n_neighbors given" "$LLMR" train knn --hparam dim=16 --data train.jsonl -o k.safetensors
-match err 'n_neighbors 15: a seventh of the queries' "few queries: fewer neighbours, said"
+match err 'n_neighbors 15: the fewest that serve' "few queries: fewer neighbours, said"
 ok "fewer queries than neighbours" "$LLMR" train knn --hparam dim=16 --hparam k=200 --data train.jsonl -o k.safetensors
 match err 'n_neighbors 200 lowered to the 90 queries' "fewer queries than neighbours: said"
 ok "few neighbours" $T --hparam k=5 --data train.jsonl -o k.safetensors
@@ -165,6 +165,13 @@ status 65 "the probe notices a changed parameter" "$LLMR" route --model probe.sa
 status 65 "no prompts" "$LLMR" bench --model m.safetensors --queries empty
 sed 's/"m\([012]\)"/"other\1"/' test.jsonl >other.jsonl
 status 65 "no model in common" "$LLMR" eval --model m.safetensors --data other.jsonl
+
+# --- a filter ends when its reader does ---
+equal "$(yes hello | timeout 20 "$LLMR" route --model m.safetensors 2>&1 | head -n 1 | wc -l)" 1 "route ends with its reader"
+yes hello | (timeout 20 "$LLMR" route --model m.safetensors >/dev/full 2>err; echo $? >code)
+equal "$(cat code)" 74 "route ends on a full disk"
+echo '[{"question":"x"}]' >array.json
+status 65 "bench takes lines, not an array" "$LLMR" bench --model m.safetensors --queries array.json
 
 # --- real data ---
 D=$SHARED/data/llmrouter-dc-train.json
@@ -244,3 +251,27 @@ if [ "$few" -gt 60 ] && [ "$few" -lt 140 ]; then pass "explore: a third of 300 r
 ok "no exploration by default" $R "sum the list"
 match out '"propensity":1,' "no exploration: propensity 1"
 absent out 'explored' "no exploration: no key"
+
+# --- latency and candidates ---
+status 65 "max-latency without response times" $R --max-latency 1s "sum the list"
+match err 'held no response times' "max-latency: message"
+sed 's/"model_name":"m\([012]\)",/&"response_time":\1.5,/' train.jsonl >timed.jsonl
+$T --data timed.jsonl -q -o timed.safetensors 2>/dev/null
+R="$LLMR route --model timed.safetensors"
+ok "route" $R "a proof of the matrix integral number 5"
+equal "$(cat out)" m2 "no limit: the best"
+ok "max-latency" $R --max-latency 600ms "a proof of the matrix integral number 5"
+equal "$(cat out)" m0 "max-latency: the only one fast enough"
+ok "latency-weight" $R --latency-weight 100 "a proof of the matrix integral number 5"
+equal "$(cat out)" m0 "latency-weight: the fastest"
+status 1 "nothing is fast enough" $R --max-latency 1ms "a poem"
+match err 'no model meets the limits' "nothing is fast enough: message"
+cat >cand.json <<'E'
+{"m0": {"capabilities": ["tools"]}, "m1": {"capabilities": ["tools", "vision"], "quality_score": 0.9},
+ "m9": {"capabilities": ["vision"]}}
+E
+ok "candidates" $R --candidates cand.json --require vision,tools "a proof of the matrix integral number 5"
+equal "$(cat out)" m1 "require: the only one that can"
+match err "'m9' is left out" "a model that the router never saw is named"
+status 1 "nobody can" $R --candidates cand.json --require audio "a poem"
+status 64 "require without candidates" $R --require vision "a poem"
