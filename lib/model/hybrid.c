@@ -14,7 +14,8 @@
 #define SWEEPS 200		/* of the solver of weights: it has long converged by then */
 #define ROUNDS 12		/* of clustering */
 #define RAMP 0.03		/* the guard's bounds lie this share below and above its threshold */
-#define GUARD_MOST 0.2		/* share of the rows left out at random that may lie below its upper bound */
+#define CAUTION 0.15		/* share of the worth that the guard may cost */
+#define GUARD_MOST 0.25		/* share of the rows left out at random that may lie below its upper bound */
 
 struct hybrid {
 	struct hybrid_params params;
@@ -674,38 +675,49 @@ worth(const struct region *of, size_t regions)
 	return v;
 }
 
-/* The lowest threshold of highest worth. */
+/*
+ * The threshold of highest worth, raised as far as that costs no more than
+ * CAUTION of it: regions that nobody has seen may be worse than those left out.
+ * Farther than any row was, nothing is known.
+ */
 static int
 fit_guard(struct hybrid *h, const struct outside *random, const struct outside *regions,
 	const float *truth, float most, struct outcome *all, struct err *e)
 {
 	struct region *of = mem_calloc(regions->parts + 1, sizeof *of, e);
-	size_t n;
-	double best = -INFINITY;
-	float threshold = -1;
+	double *value = mem_calloc(2 * random->n, sizeof *value, e), best = -INFINITY;
+	size_t n, i;
 
-	if (of == NULL)
+	if (of == NULL || value == NULL) {
+		free(of);
+		free(value);
 		return -1;
+	}
 	n = outcomes(h, random, truth, true, of, all);
 	n += outcomes(h, regions, truth, false, of, all + n);
 	qsort(all, n, sizeof *all, by_near);
-	for (size_t i = n; i-- > 0;) {
+	for (i = n; i-- > 0;) {
 		struct region *r = &of[all[i].region];
-		double v;
 
 		r->sum += all[i].gain;
 		r->square += all[i].gain * all[i].gain;
-		if (all[i].near * (1 + (float)RAMP) > most || (i > 0 && all[i - 1].near == all[i].near))
-			continue;
-		v = worth(of, regions->parts);
-		if (v >= best - 1e-12) {
-			best = fmax(best, v);
-			threshold = i == 0 ? -1 : (all[i].near + all[i - 1].near) / 2;
-		}
+		value[i] = -INFINITY;
+		if (all[i].near * (1 + (float)RAMP) <= most &&
+		    (i == 0 || all[i - 1].near < all[i].near))
+			value[i] = worth(of, regions->parts);
+		best = fmax(best, value[i]);
+	}
+	for (i = n; i-- > 0;)
+		if (value[i] > -INFINITY && value[i] >= best - CAUTION * fabs(best))
+			break;
+	if (i < n) {
+		float t = i == 0 ? all[0].near : (all[i].near + all[i - 1].near) / 2;
+
+		h->guard[0] = t * (t > 0 ? 1 - (float)RAMP : 1);
+		h->guard[1] = t * (t > 0 ? 1 + (float)RAMP : 1);
 	}
 	free(of);
-	h->guard[0] = threshold * (threshold > 0 ? 1 - (float)RAMP : 1);
-	h->guard[1] = threshold * (threshold > 0 ? 1 + (float)RAMP : 1);
+	free(value);
 	return 0;
 }
 

@@ -16,7 +16,7 @@
  * above another the blend, between them a mixture. The bounds are where the
  * outcome on rows left out at random is best, less what any of the regions left
  * out whole (clusters of the vectors stand for tasks) loses beyond its noise;
- * but never so high that more than a fifth of the former would be concerned.
+ * but never so high that more than a quarter of the former would be concerned.
  * Depends on: model/knn, model/target, and whatever kinds are registered.
  * Threads: as model/scorer.
  */

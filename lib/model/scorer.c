@@ -13,8 +13,8 @@
 #include "model/trees.h"
 
 const struct scorer_kind *const scorer_kinds[] = {
-	&knn_kind, &svm_kind, &mlp_kind, &mf_kind, &ridge_kind, &kridge_kind, &trees_kind,
-	&hybrid_kind, &linear_kind, NULL
+	&knn_kind, &svm_kind, &mlp_kind, &mf_kind, &linear_kind, &ridge_kind,
+	&kridge_kind, &trees_kind, &hybrid_kind, NULL
 };
 
 const char *
