@@ -81,6 +81,7 @@ read_models(struct ctx *c, struct import *im)
 static int
 open_embedder(struct ctx *c, struct import *im)
 {
+	const struct slice no_text = { "", 0 };
 	const char *from = opt_str(c, "embedder-from"), *kind = opt_str(c, "embedder");
 	struct embed_params p = { .kind = kind, .seed = (uint64_t)opt_int(c, "seed"),
 		.dim = opt_given(c, "dim") ? (size_t)opt_int(c, "dim") : 0 };
@@ -94,7 +95,7 @@ open_embedder(struct ctx *c, struct import *im)
 			return err_wrap(&c->err, "--embedder-from");
 		im->router->embed = im->from->embed;
 	} else
-		im->router->embed = embed_fit(&p, NULL, 0, NULL, &c->err);
+		im->router->embed = embed_fit(&p, &no_text, 0, NULL, &c->err);
 	if (im->router->embed == NULL)
 		return -1;
 	im->router->d = embed_dim(im->router->embed);

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "cmd.h"
+#include "data/candidates.h"
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "fmt/stream.h"
@@ -21,6 +22,8 @@ struct routing {
 	struct policy policy;
 	struct policy_choice choice;	/* of the last decision */
 	struct slice request;		/* --request-id */
+	bool *allowed;			/* [m] by --candidates and --require; NULL all */
+	float *prior;			/* [m] their quality_score */
 	struct buf out;
 	bool explain, json;
 	size_t unmet;			/* decisions for which no model met the limits */
@@ -345,6 +348,65 @@ route_one(struct ctx *c, struct routing *g)
 	return r;
 }
 
+static bool
+has_capability(const struct candidate *k, struct slice name)
+{
+	for (size_t i = 0; i < k->n_capabilities; i++)
+		if (slice_eq(k->capabilities[i], name))
+			return true;
+	return false;
+}
+
+/* Every one of a comma-separated list. */
+static bool
+has_all(const struct candidate *k, struct slice list)
+{
+	while (list.n > 0) {
+		const char *comma = memchr(list.p, ',', list.n);
+		size_t n = comma == NULL ? list.n : (size_t)(comma - list.p);
+
+		if (!has_capability(k, slice_trim((struct slice){ list.p, n })))
+			return false;
+		list = comma == NULL ? SLICE_NONE : (struct slice){ comma + 1, list.n - n - 1 };
+	}
+	return true;
+}
+
+static int
+read_candidates(struct ctx *c, struct routing *g)
+{
+	const struct map *models = &g->router->models;
+	const char *path = opt_str(c, "candidates");
+	struct slice list = slice_str(opt_str(c, "require"));
+	struct candidates *all;
+
+	if (path == NULL)
+		return list.p == NULL ? 0 : err_set(&c->err, ERR_USAGE,
+		    "--require: give the models' capabilities by --candidates FILE");
+	all = candidates_load(path, &c->err);
+	g->allowed = mem_calloc(models->len, sizeof *g->allowed, &c->err);
+	g->prior = mem_calloc(models->len, sizeof *g->prior, &c->err);
+	if (all == NULL || g->allowed == NULL || g->prior == NULL) {
+		candidates_free(all);
+		return -1;
+	}
+	for (size_t i = 0; i < all->names.len; i++)
+		if (map_find(models, all->names.keys[i], all->names.key_len[i]) == MAP_NONE)
+			log_warn(&c->log, "%s: '%s' is left out: the router never saw it", path,
+			    all->names.keys[i]);
+	for (size_t j = 0; j < models->len; j++) {
+		const struct candidate *k = candidates_find(all,
+		    (struct slice){ models->keys[j], models->key_len[j] });
+
+		g->allowed[j] = k != NULL && has_all(k, list);
+		g->prior[j] = k == NULL ? NAN : (float)k->quality_score;
+	}
+	g->policy.allowed = g->allowed;
+	g->policy.prior = g->prior;
+	candidates_free(all);
+	return 0;
+}
+
 static int
 setup(struct ctx *c, struct routing *g)
 {
@@ -354,6 +416,9 @@ setup(struct ctx *c, struct routing *g)
 	g->policy.cost_weight = opt_num(c, "cost-weight");
 	if (opt_given(c, "max-cost"))
 		g->policy.max_cost = opt_num(c, "max-cost");
+	g->policy.latency_weight = opt_num(c, "latency-weight");
+	if (opt_given(c, "max-latency"))
+		g->policy.max_latency = opt_duration(c, "max-latency");
 	g->policy.epsilon = opt_num(c, "explore-epsilon");
 	g->policy.temperature = opt_num(c, "explore-temperature");
 	if (opt_given(c, "explore-max-cost"))
@@ -368,6 +433,13 @@ setup(struct ctx *c, struct routing *g)
 	if (!router_knows_cost(g->router) && (opt_given(c, "max-cost") || g->policy.cost_weight > 0))
 		return err_set(&c->err, ERR_INPUT, "the training data held no costs: "
 		    "--max-cost and --cost-weight have nothing to go by");
+	g->policy.latency = g->router->latency_mean;
+	if (!router_knows_latency(g->router) &&
+	    (opt_given(c, "max-latency") || g->policy.latency_weight > 0))
+		return err_set(&c->err, ERR_INPUT, "the training data held no response times: "
+		    "--max-latency and --latency-weight have nothing to go by");
+	if (read_candidates(c, g) < 0)
+		return -1;
 	if (g->explain && opt_count(c, "data") > 0 && (g->data = load_data(c, "records")) == NULL)
 		return -1;
 	g->scratch = router_scratch_new(g->router, &c->err);
@@ -383,9 +455,14 @@ cmd_route(struct ctx *c)
 
 	if (r == 0)
 		r = one ? route_one(c, &g) : route_stdin(c, &g);
-	if (r == 0 && g.unmet > 0)
+	if (r == 0 && g.unmet > 0 && (g.allowed != NULL || opt_given(c, "max-latency")))
+		r = err_set(&c->err, ERR_NO, "no model meets the limits and requirements "
+		    "(%zu prompts)", g.unmet);
+	else if (r == 0 && g.unmet > 0)
 		r = err_set(&c->err, ERR_NO, "no model is expected to cost at most %g USD "
 		    "(%zu prompts)", g.policy.max_cost, g.unmet);
+	free(g.allowed);
+	free(g.prior);
 	buf_finish(&g.out);
 	router_scratch_free(g.scratch);
 	router_free(g.router);

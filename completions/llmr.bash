@@ -85,6 +85,10 @@ _llmr() {
 		--data) _llmr_files; return ;;
 		--max-cost) COMPREPLY=(); return ;;
 		--cost-weight) COMPREPLY=(); return ;;
+		--max-latency) COMPREPLY=(); return ;;
+		--latency-weight) COMPREPLY=(); return ;;
+		--candidates) _llmr_files; return ;;
+		--require) COMPREPLY=(); return ;;
 		--explore-epsilon) COMPREPLY=(); return ;;
 		--explore-temperature) COMPREPLY=(); return ;;
 		--explore-max-cost) COMPREPLY=(); return ;;
@@ -158,7 +162,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --explore-epsilon --explore-temperature --explore-max-cost --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
 		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

@@ -80,7 +80,12 @@ add_means(struct tensorfile_writer *w, const struct router *r, struct err *e)
 
 	if (tensorfile_writer_add(w, "router.score_mean", DTYPE_F32, 1, models, r->score_mean, e) < 0)
 		return -1;
-	return tensorfile_writer_add(w, "router.cost_mean", DTYPE_F32, 1, models, r->cost_mean, e);
+	if (tensorfile_writer_add(w, "router.cost_mean", DTYPE_F32, 1, models, r->cost_mean, e) < 0)
+		return -1;
+	if (!router_knows_latency(r))
+		return 0;
+	return tensorfile_writer_add(w, "router.latency_mean", DTYPE_F32, 1, models, r->latency_mean,
+	    e);
 }
 
 static int
@@ -494,6 +499,9 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 	if (r->scorer == NULL || (r->score_mean = read_mean(f, "router.score_mean", r->models.len, 1,
 	    false, e)) == NULL || (r->cost_mean = read_mean(f, "router.cost_mean", r->models.len,
 	    1e6f, true, e)) == NULL)
+		return -1;
+	if (tensorfile_find(f, "router.latency_mean") != NULL && (r->latency_mean = read_mean(f,
+	    "router.latency_mean", r->models.len, 1e6f, true, e)) == NULL)
 		return -1;
 	if (read_training(r, meta[META_TRAINING], e) < 0 || read_queries(r, f, e) < 0)
 		return -1;

@@ -209,7 +209,8 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	r->scorer = fit_scorer(p, ds, &b, x, d, pool, e);
 	r->score_mean = column_means(ds->score, ds->n, ds->m, 0.5f, e);
 	r->cost_mean = column_means(ds->cost, ds->n, ds->m, -1, e);
-	if (r->scorer == NULL || r->score_mean == NULL || r->cost_mean == NULL)
+	r->latency_mean = column_means(ds->latency, ds->n, ds->m, -1, e);
+	if (r->scorer == NULL || r->score_mean == NULL || r->cost_mean == NULL || r->latency_mean == NULL)
 		goto fail;
 	r->best_single = b.best;
 	r->cheapest = b.cheapest;

@@ -55,7 +55,7 @@ eligible(const struct inputs *in, size_t j)
 	if (!isinf(p->max_cost) && !((double)in->cost[j] <= p->max_cost))
 		return false;
 	return isinf(p->max_latency) ||
-	    (p->latency != NULL && (double)p->latency[j] <= p->max_latency);
+	    (p->latency != NULL && p->latency[j] >= 0 && (double)p->latency[j] <= p->max_latency);
 }
 
 static double
@@ -67,7 +67,7 @@ value(const struct inputs *in, size_t j)
 	if (p->cost_weight > 0)
 		v -= p->cost_weight * (isnan(in->cost[j]) ? in->dearest : (double)in->cost[j]);
 	if (p->latency_weight > 0)
-		v -= p->latency_weight * (p->latency == NULL || isnan(p->latency[j]) ? in->slowest :
+		v -= p->latency_weight * (p->latency == NULL || !(p->latency[j] >= 0) ? in->slowest :
 		    (double)p->latency[j]);
 	return v;
 }

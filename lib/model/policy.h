@@ -31,7 +31,7 @@ struct policy {
 	const bool *allowed;	/* [m], NULL = all */
 	double latency_weight;	/* score per second of a call, >= 0 */
 	double max_latency;	/* seconds of a call; INFINITY = no limit */
-	const float *latency;	/* [m] expected seconds, NaN = unknown; NULL = all unknown */
+	const float *latency;	/* [m] expected seconds, NaN or below 0 = unknown; NULL = all unknown */
 	const float *prior;	/* [m] in place of the means in training; NULL = those */
 	double epsilon;		/* 0..1 */
 	double temperature;	/* of the softmax, in units of score; 0 = always the best */

@@ -16,6 +16,7 @@ router_free(struct router *r)
 		r->kind->free(r->scorer);
 	free(r->score_mean);
 	free(r->cost_mean);
+	free(r->latency_mean);
 	embed_free(r->embed);
 	map_finish(&r->models);
 	tensorfile_free(r->file);
@@ -43,6 +44,15 @@ router_knows_cost(const struct router *r)
 {
 	for (size_t j = 0; j < r->models.len; j++)
 		if (r->cost_mean[j] >= 0)
+			return true;
+	return false;
+}
+
+bool
+router_knows_latency(const struct router *r)
+{
+	for (size_t j = 0; r->latency_mean != NULL && j < r->models.len; j++)
+		if (r->latency_mean[j] >= 0)
 			return true;
 	return false;
 }

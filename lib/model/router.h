@@ -28,6 +28,7 @@ struct router {
 	struct map models;		/* names by index, ascending */
 	float *score_mean;		/* [m] mean observed score in training, 0.5 when a model has none */
 	float *cost_mean;		/* [m] mean known cost in training, USD; -1 = unknown */
+	float *latency_mean;		/* [m] mean known response time in training, s; -1 = unknown; NULL when none is */
 	size_t best_single;		/* chosen on the training rows */
 	size_t cheapest;		/* POLICY_NONE when no cost was known */
 	uint64_t seed;			/* of the training run */
@@ -61,6 +62,8 @@ const struct knn *router_knn(const struct router *);
 const struct knn_scratch *router_knn_scratch(const struct router *, const struct router_scratch *);
 /* Does it know any cost? */
 bool router_knows_cost(const struct router *);
+/* Any latency? */
+bool router_knows_latency(const struct router *);
 
 /* Decide for one text (any bytes). Scores and costs are left in the scratch. */
 void router_route(const struct router *, const struct policy *, struct slice text,

@@ -251,3 +251,27 @@ if [ "$few" -gt 60 ] && [ "$few" -lt 140 ]; then pass "explore: a third of 300 r
 ok "no exploration by default" $R "sum the list"
 match out '"propensity":1,' "no exploration: propensity 1"
 absent out 'explored' "no exploration: no key"
+
+# --- latency and candidates ---
+status 65 "max-latency without response times" $R --max-latency 1s "sum the list"
+match err 'held no response times' "max-latency: message"
+sed 's/"model_name":"m\([012]\)",/&"response_time":\1.5,/' train.jsonl >timed.jsonl
+$T --data timed.jsonl -q -o timed.safetensors 2>/dev/null
+R="$LLMR route --model timed.safetensors"
+ok "route" $R "a proof of the matrix integral number 5"
+equal "$(cat out)" m2 "no limit: the best"
+ok "max-latency" $R --max-latency 600ms "a proof of the matrix integral number 5"
+equal "$(cat out)" m0 "max-latency: the only one fast enough"
+ok "latency-weight" $R --latency-weight 100 "a proof of the matrix integral number 5"
+equal "$(cat out)" m0 "latency-weight: the fastest"
+status 1 "nothing is fast enough" $R --max-latency 1ms "a poem"
+match err 'no model meets the limits' "nothing is fast enough: message"
+cat >cand.json <<'E'
+{"m0": {"capabilities": ["tools"]}, "m1": {"capabilities": ["tools", "vision"], "quality_score": 0.9},
+ "m9": {"capabilities": ["vision"]}}
+E
+ok "candidates" $R --candidates cand.json --require vision,tools "a proof of the matrix integral number 5"
+equal "$(cat out)" m1 "require: the only one that can"
+match err "'m9' is left out" "a model that the router never saw is named"
+status 1 "nobody can" $R --candidates cand.json --require audio "a poem"
+status 64 "require without candidates" $R --require vision "a poem"
