@@ -18,7 +18,6 @@ need gcc have "${CC:-cc}"
 need libc6-dev test -e /usr/include/stdio.h
 need pkg-config have pkg-config
 need libcurl4-openssl-dev pc libcurl
-need pc libcjson
 need libyaml-dev pc yaml-0.1
 need libopenblas-dev pc openblas
 need libsodium-dev pc libsodium
