@@ -159,7 +159,7 @@ JOBS = -j$(shell nproc 2>/dev/null || echo 1)
 check:
 	@sh share/deps.sh check
 	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(FUZZ_BIN) $(GEN)
-	@MAKE='$(MAKE)' B='$(B)' sh tests/check.sh
+	@B='$(B)' sh tests/check.sh
 check-unit: $(B)/unit
 	@$(B)/unit --jobs 2
 check-cli: all
@@ -189,9 +189,11 @@ valgrind: all
 	@LLMR=$(abspath $(B)/valgrind/llmr) sh tests/cli/run.sh
 # Coverage-guided fuzzing of each parser, by clang's libFuzzer.
 FUZZ_SECONDS ?= 30
+# Under another name than MAKE, or `make -n' would run it.
+SUBMAKE := $(MAKE)
 fuzz:
 	@for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
-		$(MAKE) --no-print-directory B=build/fuzz CC=clang \
+		$(SUBMAKE) --no-print-directory B=build/fuzz CC=clang \
 			OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 			build/fuzz/libfuzzer_$$f && mkdir -p build/fuzz/found/$$f && \
 		build/fuzz/libfuzzer_$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
