@@ -295,29 +295,6 @@ one_tag(struct trace *t, const char *p, const char *end, bool leaf, enum use use
 	return (found & WANT_KEY) != 0 ? gather_attr(t->g, &a, e) : 0;
 }
 
-/* Only a comma (and white space) stands between two elements. */
-static bool
-comma_between(const char *p, const char *q)
-{
-	if (q - p == 1)
-		return *p == ',';
-	return slice_is(slice_trim((struct slice){ p, (size_t)(q - p) }), ",");
-}
-
-static bool
-blank_between(const char *p, const char *q)
-{
-	return q == p || slice_trim((struct slice){ p, (size_t)(q - p) }).n == 0;
-}
-
-static int
-malformed(struct trace *t, const char *at, const char *why, struct err *e)
-{
-	t->w.r.at = at;
-	t->w.r.why = why;
-	return walk_fail(&t->w, e);
-}
-
 /*
  * A list of tags at a place; the reader of the walk is not moved. The index of
  * the closing bracket, or -1.
@@ -332,12 +309,12 @@ read_tags(struct trace *t, struct place at, enum use use, struct synthetic *y, s
 	bool first = true;
 
 	if (*p++ != '[')
-		return malformed(t, p - 1, "tags are a list", e);
+		return walk_malformed(&t->w, p - 1, "tags are a list", e);
 	for (; *(open = w->text + w->index[k]) != ']'; first = false) {
 		size_t close = k + 1;
 
-		if (*open != '{' || (first ? !blank_between(p, open) : !comma_between(p, open)))
-			return malformed(t, p, "a list of tags is malformed", e);
+		if (*open != '{' || (first ? !walk_blank_between(p, open) : !walk_comma_between(p, open)))
+			return walk_malformed(&t->w, p, "a list of tags is malformed", e);
 		if (w->text[w->index[close]] != '}')
 			close = walk_close(w, k);
 		p = w->text + w->index[close] + 1;
@@ -345,8 +322,8 @@ read_tags(struct trace *t, struct place at, enum use use, struct synthetic *y, s
 			return -1;
 		k = close + 1;
 	}
-	if (!blank_between(p, open))
-		return malformed(t, p, "a list of tags is malformed", e);
+	if (!walk_blank_between(p, open))
+		return walk_malformed(&t->w, p, "a list of tags is malformed", e);
 	return (ptrdiff_t)k;
 }
 

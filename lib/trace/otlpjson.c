@@ -194,28 +194,6 @@ fast_attr(struct doc *d, const char *p, const char *end, struct attr *out, unsig
 	return r == 0 ? -2 : r < 0 ? -1 : 1;
 }
 
-static bool
-comma_between(const char *p, const char *q)
-{
-	if (q - p == 1)
-		return *p == ',';
-	return slice_is(slice_trim((struct slice){ p, (size_t)(q - p) }), ",");
-}
-
-static bool
-blank_between(const char *p, const char *q)
-{
-	return q == p || slice_trim((struct slice){ p, (size_t)(q - p) }).n == 0;
-}
-
-static int
-malformed(struct doc *d, const char *at, const char *why, struct err *e)
-{
-	d->w.r.at = at;
-	d->w.r.why = why;
-	return walk_fail(&d->w, e);
-}
-
 /* The attributes at a place; the reader of the walk is not moved. resource: service.name always. */
 static int
 read_attrs(struct doc *d, struct place at, bool resource, struct attrs *out, struct err *e)
@@ -233,8 +211,8 @@ read_attrs(struct doc *d, struct place at, bool resource, struct attrs *out, str
 		unsigned found = 0;
 		int r;
 
-		if (*open != '{' || (first ? !blank_between(p, open) : !comma_between(p, open)))
-			return malformed(d, p, "a list of attributes is malformed", e);
+		if (*open != '{' || (first ? !walk_blank_between(p, open) : !walk_comma_between(p, open)))
+			return walk_malformed(&d->w, p, "a list of attributes is malformed", e);
 		close = walk_close(w, k);
 		p = w->text + w->index[close] + 1;
 		r = fast_attr(d, open, p, &a, &found, e);
@@ -253,8 +231,8 @@ read_attrs(struct doc *d, struct place at, bool resource, struct attrs *out, str
 		    gather_attr(d->g, &a, e) < 0)
 			return -1;
 	}
-	if (!blank_between(p, open))
-		return malformed(d, p, "a list of attributes is malformed", e);
+	if (!walk_blank_between(p, open))
+		return walk_malformed(&d->w, p, "a list of attributes is malformed", e);
 	return gather_attrs(d->g, from, out, e);
 }
 

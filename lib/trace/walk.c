@@ -105,3 +105,11 @@ walk_fail(const struct walk *w, struct err *e)
 		w->r.why == NULL ? "not of the expected form" : w->r.why,
 		(unsigned long long)(start + jread_offset(&w->r)));
 }
+
+int
+walk_malformed(struct walk *w, const char *at, const char *why, struct err *e)
+{
+	w->r.at = at;
+	w->r.why = why;
+	return walk_fail(w, e);
+}

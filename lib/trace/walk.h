@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/str.h"
 #include "fmt/jread.h"
 #include "trace/split.h"
 
@@ -53,5 +54,24 @@ bool walk_member(struct walk *, struct slice *key);
 bool walk_element(struct walk *);
 /* ERR_INPUT "trace at byte N: why at byte M". Returns -1. */
 int walk_fail(const struct walk *, struct err *e);
+
+/* Fail for a reason, at a place that the reader itself did not come to. Returns -1. */
+int walk_malformed(struct walk *, const char *at, const char *why, struct err *e);
+
+/* Only a comma (and white space) stands between two elements. Inline: asked for every tag. */
+static inline bool
+walk_comma_between(const char *p, const char *q)
+{
+	if (q - p == 1)
+		return *p == ',';
+	return slice_is(slice_trim((struct slice){ p, (size_t)(q - p) }), ",");
+}
+
+/* Only white space stands there. */
+static inline bool
+walk_blank_between(const char *p, const char *q)
+{
+	return q == p || slice_trim((struct slice){ p, (size_t)(q - p) }).n == 0;
+}
 
 #endif
