@@ -38,7 +38,7 @@ comma := ,
 $(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
 
 LIB_SRC := $(sort $(wildcard lib/*.c lib/*/*.c))
-CMD_SRC := $(filter-out cmd/gen.c,$(sort $(wildcard cmd/*.c)))
+CMD_SRC := $(filter-out cmd/gen.c,$(sort $(wildcard cmd/*.c cmd/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CMD_OBJ := $(CMD_SRC:%.c=$(B)/%.o)
 

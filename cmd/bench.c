@@ -14,7 +14,7 @@
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "fmt/stream.h"
-#include "load.h"
+#include "common/load.h"
 #include "math/hist.h"
 
 #define MAX_LINE ((size_t)16 * 1024 * 1024)

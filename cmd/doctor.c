@@ -12,7 +12,7 @@
 #include "math/mat.h"
 #include "net/http.h"
 #include "opt.h"
-#include "settings.h"
+#include "common/settings.h"
 
 enum verdict { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
 

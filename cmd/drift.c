@@ -11,7 +11,7 @@
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "fmt/stream.h"
-#include "load.h"
+#include "common/load.h"
 #include "model/drift.h"
 
 #define MAX_LINE ((size_t)64 << 20)

@@ -6,16 +6,16 @@
 #include "base/buf.h"
 #include "base/io.h"
 #include "cmd.h"
-#include "evaloff.h"
-#include "evalout.h"
+#include "common/evaloff.h"
+#include "common/evalout.h"
 #include "fmt/hash.h"
-#include "load.h"
+#include "common/load.h"
 #include "model/artifact.h"
 #include "model/evaluation.h"
 #include "model/gate.h"
 #include "model/predict.h"
 #include "model/report.h"
-#include "runlog.h"
+#include "common/runlog.h"
 
 #define NAMED_LEAKS 5
 #define NAMED_MODELS 5

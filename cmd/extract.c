@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "cmd.h"
-#include "hosts.h"
+#include "common/hosts.h"
 #include "fmt/jsonw.h"
 #include "fmt/stream.h"
 #include "net/http.h"

@@ -14,10 +14,10 @@
 #include "fmt/jsonw.h"
 #include "help.h"
 #include "opt.h"
-#include "runlog.h"
-#include "settings.h"
+#include "common/runlog.h"
+#include "common/settings.h"
 #include "table.h"
-#include "term.h"
+#include "common/term.h"
 
 static struct cancel cancel;
 

@@ -12,7 +12,7 @@
 #include "data/rundb.h"
 #include "fmt/jflat.h"
 #include "fmt/jsonw.h"
-#include "runlog.h"
+#include "common/runlog.h"
 
 #define LIST_LIMIT 20
 #define MAX_COMPARED 16

@@ -8,12 +8,12 @@
 #include "cmd.h"
 #include "fmt/hash.h"
 #include "fmt/jsonw.h"
-#include "load.h"
+#include "common/load.h"
 #include "math/mat.h"
 #include "model/artifact.h"
 #include "model/fit.h"
-#include "recipe.h"
-#include "runlog.h"
+#include "common/recipe.h"
+#include "common/runlog.h"
 
 /* Everything of one run. */
 struct training {

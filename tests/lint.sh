@@ -12,7 +12,7 @@ check() { # NAME OUTPUT: a check passes when its output is empty
 
 # Includes run one way: cmd > serve > registry > net, trust, model > embed > trace, data > math, fmt > base.
 layers() {
-	grep -n '^#include "' lib/*.[ch] lib/*/*.[ch] cmd/*.[ch] 2>/dev/null | awk -F: '
+	grep -n '^#include "' lib/*.[ch] lib/*/*.[ch] cmd/*.[ch] cmd/*/*.[ch] 2>/dev/null | awk -F: '
 	BEGIN {
 		split("base:0 math:1 fmt:1 data:2 trace:3 embed:4 net:5 trust:5 model:5 registry:6 serve:7 api:8 cmd:9", t, " ")
 		for (i in t) { split(t[i], kv, ":"); rank[kv[1]] = kv[2] }
@@ -34,7 +34,7 @@ layers() {
 # Each outside library has one home.
 homes() {
 	while read -r header home; do
-		grep -ln "^#include <$header" lib/*/*.[ch] cmd/*.[ch] 2>/dev/null | grep -v "^$home" |
+		grep -ln "^#include <$header" lib/*/*.[ch] cmd/*.[ch] cmd/*/*.[ch] 2>/dev/null | grep -v "^$home" |
 			sed "s|\$|: $header belongs to $home|"
 	done <<-EOF
 		curl/ lib/net/http
@@ -63,7 +63,7 @@ shape() {
 		/^\}/ && start { if (FNR - start > 100) print FILENAME ":" start ": function of " FNR - start " lines"; start = 0 }
 		FNR == 1001 { print FILENAME ": more than 1000 lines" }
 		{ gsub(/\t/, "    "); if (length($0) > 120) print FILENAME ":" FNR ": line of " length($0) " columns" }' \
-		lib/*.[ch] lib/*/*.[ch] cmd/*.[ch] 2>/dev/null
+		lib/*.[ch] lib/*/*.[ch] cmd/*.[ch] cmd/*/*.[ch] 2>/dev/null
 }
 
 # Every external symbol is declared in the header of its own name.

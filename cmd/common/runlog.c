@@ -1,4 +1,4 @@
-#include "runlog.h"
+#include "common/runlog.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include "fmt/safetensors.h"
 #include "opt.h"
 #include "table.h"
-#include "track.h"
+#include "common/track.h"
 
 struct runlog {
 	const char *command;

@@ -1,4 +1,4 @@
-#include "load.h"
+#include "common/load.h"
 
 #include "model/artifact.h"
 

@@ -1,4 +1,4 @@
-#include "evalout.h"
+#include "common/evalout.h"
 
 #include <math.h>
 #include <stdio.h>

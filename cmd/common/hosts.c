@@ -1,4 +1,4 @@
-#include "hosts.h"
+#include "common/hosts.h"
 
 #include <stdlib.h>
 #include <string.h>

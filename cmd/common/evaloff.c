@@ -1,4 +1,4 @@
-#include "evaloff.h"
+#include "common/evaloff.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -6,11 +6,11 @@
 
 #include "base/buf.h"
 #include "cmd.h"
-#include "evalout.h"
-#include "load.h"
+#include "common/evalout.h"
+#include "common/load.h"
 #include "model/offpolicy.h"
 #include "model/predict.h"
-#include "runlog.h"
+#include "common/runlog.h"
 
 #define MAX_FILES 64
 /* A mean weight this many standard errors from 1 was not drawn with the propensities that are logged. */

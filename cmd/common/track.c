@@ -1,4 +1,4 @@
-#include "track.h"
+#include "common/track.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "fmt/jflat.h"
-#include "hosts.h"
+#include "common/hosts.h"
 
 /* A training has waited long enough for its own work; the server gets a few seconds. */
 #define CONNECT_SECONDS 3

@@ -1,4 +1,4 @@
-#include "recipe.h"
+#include "common/recipe.h"
 
 #include <string.h>
 

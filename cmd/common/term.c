@@ -1,4 +1,4 @@
-#include "term.h"
+#include "common/term.h"
 
 #include <pthread.h>
 #include <stdarg.h>
