@@ -8,6 +8,7 @@
 #include "data/split.h"
 #include "fmt/hash.h"
 #include "math/mat.h"
+#include "model/fitbeside.h"
 
 void
 fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
@@ -16,6 +17,7 @@ fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
 	if (kind->params_bytes > sizeof p->scorer)
 		BUG("%s: hyperparameters of %zu bytes", kind->name, kind->params_bytes);
 	kind->params_init(p->scorer);
+	mode_params_init(&p->mode);
 	p->embed.seed = p->seed;
 }
 
@@ -66,6 +68,8 @@ fit_params_set(struct fit_params *p, const char *name, const char *value, struct
 	int r = p->kind->params_set(p->scorer, name, value, e);
 	long long v;
 
+	if (r > 0)
+		r = mode_params_set(&p->mode, name, value, e);
 	if (r <= 0)
 		return r;
 	for (size_t i = 0; i < sizeof embed_names / sizeof embed_names[0]; i++)
@@ -83,6 +87,7 @@ fit_params_write(const struct fit_params *p, const struct router *r, struct json
 {
 	jsonw_kstr(w, "objective", p->best ? "best" : "score");
 	p->kind->params_write(p->kind->params(r->scorer), w);
+	mode_params_write(&p->mode, w);
 }
 
 uint64_t
@@ -98,7 +103,7 @@ fit_memory(const struct fit_params *p, const struct dataset *ds)
 		read += ds->query[i].n < most ? ds->query[i].n : most;
 	}
 	matrices = (uint64_t)ds->n * (d * 4 + (uint64_t)ds->m * 12) +
-	    p->kind->memory(p->scorer, ds->n, d, ds->m);
+	    p->kind->memory(p->scorer, ds->n, d, ds->m) + fitbeside_memory(ds, d);
 	/*
 	 * lsa, measured: about 36 bytes for each byte of text that is read (terms
 	 * and counts), and three tall matrices on one side, one on the other.
@@ -147,11 +152,11 @@ best_labels(const struct dataset *ds, const struct baseline *b, struct err *e)
 
 static void *
 fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct baseline *b,
-	const float *x, size_t d, struct pool *pool, struct err *e)
+	const float *x, size_t d, struct pool *pool, struct router *r, struct err *e)
 {
 	struct dataset *labels = p->best ? best_labels(ds, b, e) : NULL;
 	const struct scorer_data data = { .n = ds->n, .d = d, .m = ds->m, .x = x,
-		.score = labels != NULL ? labels->score : ds->score, .cost = ds->cost,
+		.score = labels != NULL ? labels->score : ds->score,
 		.best = p->best, .seed = p->seed, .pool = pool,
 		.cancel = p->cancel };
 	void *model;
@@ -159,6 +164,10 @@ fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct ba
 	if (p->best && labels == NULL)
 		return NULL;
 	model = p->kind->fit(p->scorer, &data, e);
+	if (model != NULL && fitbeside_run(p, ds, &data, model, r, e) < 0) {
+		p->kind->free(model);
+		model = NULL;
+	}
 	dataset_free(labels);
 	return model;
 }
@@ -206,8 +215,9 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	baseline_compute(ds->score, ds->cost, ds->n, ds->m, &b);
 	r->kind = p->kind;
 	r->d = d;
-	r->scorer = fit_scorer(p, ds, &b, x, d, pool, e);
+	r->scored = ds->m;
 	r->score_mean = column_means(ds->score, ds->n, ds->m, 0.5f, e);
+	r->scorer = r->score_mean == NULL ? NULL : fit_scorer(p, ds, &b, x, d, pool, r, e);
 	r->cost_mean = column_means(ds->cost, ds->n, ds->m, -1, e);
 	r->latency_mean = column_means(ds->latency, ds->n, ds->m, -1, e);
 	if (r->scorer == NULL || r->score_mean == NULL || r->cost_mean == NULL || r->latency_mean == NULL)
@@ -248,7 +258,8 @@ struct cv {
 static int
 one_fold(struct cv *cv, size_t which, struct pool *pool, struct err *e)
 {
-	const struct policy policy = POLICY_INIT;
+	struct fit_params params = *cv->params;
+	struct policy policy;
 	size_t n = fold_rows(cv->fold, cv->ds->n, which, false, cv->rows), status;
 	struct dataset *train;
 	struct router *r = NULL;
@@ -256,10 +267,12 @@ one_fold(struct cv *cv, size_t which, struct pool *pool, struct err *e)
 	if (n == 0 || n == cv->ds->n)
 		return 0;
 	train = dataset_subset(cv->ds, cv->rows, n, e);
-	if (train == NULL || (r = fit_router(cv->params, train, pool, e)) == NULL) {
+	params.scores_alone = true;
+	if (train == NULL || (r = fit_router(&params, train, pool, e)) == NULL) {
 		dataset_free(train);
 		return -1;
 	}
+	policy = router_policy(r);
 	n = fold_rows(cv->fold, cv->ds->n, which, true, cv->rows);
 	for (size_t i = 0; i < n; i++)
 		cv->text[i] = cv->ds->query[cv->rows[i]];
