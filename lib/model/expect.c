@@ -336,6 +336,15 @@ expect_free(struct expect *h)
 	free(h);
 }
 
+bool
+expect_wanted(const struct dataset *ds)
+{
+	for (size_t i = 0; i < ds->n * ds->m; i++)
+		if (!isnan(ds->cost[i]) || !isnan(ds->latency[i]))
+			return true;
+	return false;
+}
+
 uint64_t
 expect_memory(size_t n, size_t d, size_t m)
 {

@@ -33,6 +33,8 @@ struct expect;
 int expect_fit(const struct dataset *ds, const float *x, size_t d, struct pool *pool,
 	struct cancel *cancel, struct expect **out, struct err *e);
 void expect_free(struct expect *);	/* NULL is fine */
+/* Is a cost or a response time known? */
+bool expect_wanted(const struct dataset *);
 /* Bytes that fitting holds beside the data. */
 uint64_t expect_memory(size_t n, size_t d, size_t m);
 

@@ -8,7 +8,7 @@
 #include "data/split.h"
 #include "fmt/hash.h"
 #include "math/mat.h"
-#include "model/fitbeside.h"
+#include "model/fittable.h"
 
 void
 fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
@@ -103,7 +103,7 @@ fit_memory(const struct fit_params *p, const struct dataset *ds)
 		read += ds->query[i].n < most ? ds->query[i].n : most;
 	}
 	matrices = (uint64_t)ds->n * (d * 4 + (uint64_t)ds->m * 12) +
-	    p->kind->memory(p->scorer, ds->n, d, ds->m) + fitbeside_memory(ds, d);
+	    p->kind->memory(p->scorer, ds->n, d, ds->m) + expect_memory(ds->n, d, ds->m);
 	/*
 	 * lsa, measured: about 36 bytes for each byte of text that is read (terms
 	 * and counts), and three tall matrices on one side, one on the other.
@@ -152,7 +152,7 @@ best_labels(const struct dataset *ds, const struct baseline *b, struct err *e)
 
 static void *
 fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct baseline *b,
-	const float *x, size_t d, struct pool *pool, struct router *r, struct err *e)
+	const float *x, size_t d, struct pool *pool, struct err *e)
 {
 	struct dataset *labels = p->best ? best_labels(ds, b, e) : NULL;
 	const struct scorer_data data = { .n = ds->n, .d = d, .m = ds->m, .x = x,
@@ -164,10 +164,6 @@ fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct ba
 	if (p->best && labels == NULL)
 		return NULL;
 	model = p->kind->fit(p->scorer, &data, e);
-	if (model != NULL && fitbeside_run(p, ds, &data, model, r, e) < 0) {
-		p->kind->free(model);
-		model = NULL;
-	}
 	dataset_free(labels);
 	return model;
 }
@@ -217,7 +213,7 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	r->d = d;
 	r->scored = ds->m;
 	r->score_mean = column_means(ds->score, ds->n, ds->m, 0.5f, e);
-	r->scorer = r->score_mean == NULL ? NULL : fit_scorer(p, ds, &b, x, d, pool, r, e);
+	r->scorer = fit_scorer(p, ds, &b, x, d, pool, e);
 	r->cost_mean = column_means(ds->cost, ds->n, ds->m, -1, e);
 	r->latency_mean = column_means(ds->latency, ds->n, ds->m, -1, e);
 	if (r->scorer == NULL || r->score_mean == NULL || r->cost_mean == NULL || r->latency_mean == NULL)
@@ -225,7 +221,12 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	r->best_single = b.best;
 	r->cheapest = b.cheapest;
 	r->seed = p->seed;
+	if (!p->scores_alone && expect_fit(ds, x, d, pool, p->cancel, &r->expect, e) < 0)
+		goto fail;
 	free(x);
+	x = NULL;
+	if (fittable_run(p, ds, r, pool, e) < 0)
+		goto fail;
 	return r;
 fail:
 	free(x);

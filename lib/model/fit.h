@@ -29,7 +29,7 @@ struct fit_params {
 	uint64_t seed;
 	struct cancel *cancel;	/* may be NULL */
 	struct mode_params mode;	/* router_mode and its like */
-	bool scores_alone;	/* no cost and response time, and no table for modes unless one is asked for */
+	bool scores_alone;	/* no cost and response time, and no table unless a mode is asked for */
 };
 void fit_params_init(struct fit_params *, const struct scorer_kind *);
 /*

@@ -27,7 +27,6 @@ struct hybrid {
 	void *model[HYBRID_MEMBERS];
 	float weight[HYBRID_MEMBERS];	/* what lacks to 1 is the weight of the models' means */
 	float guard[2];			/* cosines: fall back below the first, trust from the second on */
-	float *outside;			/* [n x m] blend of members fitted without the row; NULL when loaded */
 };
 
 struct scratch {
@@ -571,36 +570,6 @@ fit_guard(struct hybrid *h, const struct outside *random, const struct outside *
 	return 0;
 }
 
-/* How far the blend is trusted at this cosine to the nearest training row: 0 .. 1. */
-static float
-trust_at(const struct hybrid *h, float near)
-{
-	if (h->guard[0] <= -1 || near >= h->guard[1])
-		return 1;
-	return near <= h->guard[0] ? 0 : (near - h->guard[0]) / (h->guard[1] - h->guard[0]);
-}
-
-static int
-keep_outside(struct hybrid *h, const struct outside *o, struct err *e)
-{
-	h->outside = mem_calloc(o->n, o->m * sizeof *h->outside, e);
-	if (h->outside == NULL)
-		return -1;
-	for (size_t i = 0; i < o->n; i++) {
-		const float *mean = o->mean + o->part[i] * o->m;
-		float share = trust_at(h, o->near[i]);
-
-		for (size_t j = 0; j < o->m; j++) {
-			float sum = 0;
-
-			for (size_t k = 0; k < h->n_members; k++)
-				sum += h->weight[k] * (o->score[k][i * o->m + j] - mean[j]);
-			h->outside[i * o->m + j] = mean[j] + share * sum;
-		}
-	}
-	return 0;
-}
-
 static int
 fit_blend(struct hybrid *h, const struct scorer_data *data, struct err *e)
 {
@@ -618,17 +587,16 @@ fit_blend(struct hybrid *h, const struct scorer_data *data, struct err *e)
 	}
 	if (outside_run(&random, h, data, e) < 0 || fit_weights(h, &random, data->score, e) < 0)
 		goto out;
-	if (!h->params.guard || hybrid_knn(h) == NULL) {
-		r = keep_outside(h, &random, e);
+	r = 0;
+	if (!h->params.guard || hybrid_knn(h) == NULL)
 		goto out;
-	}
+	r = -1;
 	all = mem_calloc(data->n, 2 * sizeof *all, e);
 	if (all == NULL || outside_begin(&regions, h, data, h->params.regions, e) < 0 ||
 	    cluster(data, regions.parts, regions.part, e) < 0 ||
 	    outside_run(&regions, h, data, e) < 0 || low_cosine(&random, &most, e) < 0)
 		goto out;
-	if (fit_guard(h, &random, &regions, data->score, most, all, e) == 0)
-		r = keep_outside(h, &random, e);
+	r = fit_guard(h, &random, &regions, data->score, most, all, e);
 out:
 	outside_finish(&random);
 	outside_finish(&regions);
@@ -649,7 +617,6 @@ hybrid_free(void *model)
 		if (h->model[k] != NULL)
 			h->kind[k]->free(h->model[k]);
 	target_finish(&h->target);
-	free(h->outside);
 	free(h);
 }
 
@@ -861,8 +828,14 @@ static float
 trust(const struct hybrid *h, const struct scratch *s)
 {
 	const struct knn *knn = hybrid_knn(h);
+	float near;
 
-	return knn == NULL ? 1 : trust_at(h, nearest(knn, s->of[0]));
+	if (knn == NULL || h->guard[0] <= -1)
+		return 1;
+	near = nearest(knn, s->of[0]);
+	if (near >= h->guard[1])
+		return 1;
+	return near <= h->guard[0] ? 0 : (near - h->guard[0]) / (h->guard[1] - h->guard[0]);
 }
 
 static void
@@ -898,12 +871,6 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 	}
 }
 
-static const float *
-outside_of(const void *model)
-{
-	return ((const struct hybrid *)model)->outside;
-}
-
 const struct scorer_kind hybrid_kind = {
 	.name = "hybrid",
 	.hparams = "members, folds, regions, guard, MEMBER.NAME",
@@ -921,7 +888,6 @@ const struct scorer_kind hybrid_kind = {
 	.scratch_new = scratch_new,
 	.scratch_free = scratch_free,
 	.score = score,
-	.outside = outside_of,
 	.uses_blas = true,
 };
 _Static_assert(sizeof(struct hybrid_params) <= SCORER_MAX_PARAMS, "params fit the table");

@@ -52,6 +52,11 @@ mode_params_set(void *params, const char *name, const char *value, struct err *e
 		p->threshold_given = true;
 		return str_double(name, value, 0, 1, &p->threshold, e);
 	}
+	if (strcmp(name, "calibrate") == 0) {
+		p->calibrate = strcmp(value, "true") == 0;
+		return p->calibrate || strcmp(value, "false") == 0 ? 0 :
+		    err_set(e, ERR_USAGE, "calibrate: '%s' is not true or false", value);
+	}
 	if (strcmp(name, "strong_share") == 0)
 		return str_double(name, value, 0, 1, &p->share, e);
 	if (model == NULL)
@@ -61,6 +66,12 @@ mode_params_set(void *params, const char *name, const char *value, struct err *e
 		    MODE_NAME - 1);
 	(void)snprintf(model, MODE_NAME, "%s", value);
 	return 0;
+}
+
+const char *
+mode_kind_name(enum mode_kind kind)
+{
+	return kind_name[kind];
 }
 
 bool
@@ -339,19 +350,28 @@ offset_for_share(const struct fitting *f, double share, struct policy_mode *out)
 	}
 }
 
+/* A pair named and nothing else: the one that is predicted to score higher. */
+static bool
+just_better(const struct mode_params *p)
+{
+	return !p->kind_given && !p->threshold_given && isnan(p->share);
+}
+
 static int
 fit_pair(struct fitting *f, struct policy_mode *out, struct err *e)
 {
 	const struct mode_params *p = f->p;
 	double odds;
 
+	out->slope = 1;
+	if (just_better(p))
+		return 0;
 	make_labels(f);
 	/* A share needs no truth: the order of the predictions is enough. */
 	if (f->known < MODE_FEWEST && (isnan(p->share) || p->kind == MODE_PROBABILISTIC))
 		return err_set(e, ERR_USAGE, "%zu training queries have the scores of both '%s' and '%s': "
 		    "fewer than %zu tell no probability (a share of strong calls can be asked for)",
 		    f->known, p->weak, p->strong, MODE_FEWEST);
-	out->slope = 1;
 	if (f->known >= MODE_FEWEST)
 		fit_logistic(f, &out->slope, &out->offset);
 	if (!isnan(p->share)) {
@@ -517,9 +537,9 @@ mode_resolve(const struct mode_params *p, const struct mode_table *t, const stru
 		    "router_mode=transformed" : "router_threshold", models->len);
 	if (!out->pair && !out->draw)
 		return 0;
-	if (t == NULL || t->n == 0)
+	if ((t == NULL || t->n == 0) && !(out->pair && just_better(p)))
 		return err_set(e, ERR_USAGE, "the router holds no table to calibrate by: train it with "
-		    "--weak and --strong, or with --hparam router_mode=...");
+		    "--hparam calibrate=true");
 	if (out->pair)
 		return resolve_pair(&f, models, column, out, e);
 	return fit_temperature(p, t, &out->temperature, e);

@@ -15,6 +15,7 @@
  *   probabilistic  1 / (1 + exp(-gap / tau))   weak with probability P, its odds
  *                                              divided by those of the threshold
  *   transformed    1 where gap >= -t, t such that the labels are as even as can be
+ * A pair that is named, and nothing else asked for: the higher prediction.
  * Depends on: model/policy, base.  Threads: pure functions over plain data.
  */
 #ifndef LLMR_MODEL_MODE_H
@@ -39,16 +40,18 @@ enum mode_kind { MODE_DETERMINISTIC, MODE_PROBABILISTIC, MODE_TRANSFORMED };
 struct mode_params {
 	enum mode_kind kind;
 	bool kind_given, threshold_given;
+	bool calibrate;			/* a table is wanted, so that a mode may be asked for later */
 	double tau, threshold;		/* > 0; 0..1 */
 	double share;			/* of strong calls, 0..1; NaN not asked for */
 	char weak[MODE_NAME], strong[MODE_NAME];	/* "" not named */
 };
 void mode_params_init(struct mode_params *);
 /*
- * router_mode, router_tau, router_threshold, weak, strong, strong_share. 0; 1
+ * router_mode, router_tau, router_threshold, weak, strong, strong_share, calibrate. 0; 1
  * when the name is none of these; -1 and ERR_USAGE for a bad value.
  */
 int mode_params_set(void *params, const char *name, const char *value, struct err *e);
+const char *mode_kind_name(enum mode_kind);
 /* What was asked for as members of an open JSON object; and back (other names are skipped). */
 void mode_params_write(const struct mode_params *, struct jsonw *);
 int mode_params_read(struct mode_params *, struct slice json, struct err *e);

@@ -77,11 +77,6 @@ struct scorer_kind {
 	void (*score)(const void *model, const float *q, size_t skip, void *scratch, float *score,
 		float *cost);
 	bool can_skip;
-	/*
-	 * NULL, or: predictions [n x m] for the training rows by models that were
-	 * fitted without them, which fitting made anyhow; NULL when it did not.
-	 */
-	const float *(*outside)(const void *model);
 	bool uses_blas;			/* fit calls math/mat: the caller has called mat_open before threads start */
 };
 
