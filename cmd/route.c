@@ -80,26 +80,12 @@ text_of(const struct routing *g, uint32_t row)
 }
 
 static void
-put_by_model(const struct routing *g, struct jsonw *w, const char *key, const float *v)
-{
-	jsonw_key(w, key);
-	jsonw_object(w);
-	for (size_t j = 0; j < g->router->models.len; j++) {
-		jsonw_key_n(w, g->router->models.keys[j], g->router->models.key_len[j]);
-		jsonw_double(w, (double)v[j]);
-	}
-	jsonw_end_object(w);
-}
-
-static void
 explain_json(const struct routing *g, struct jsonw *w)
 {
 	struct neighbor near[SHOWN_NEIGHBORS];
 	size_t n = nearest(g, near);
 	char id[17];
 
-	put_by_model(g, w, "costs", g->scratch->cost);
-	put_by_model(g, w, "latencies", g->scratch->latency);
 	jsonw_key(w, "neighbors");
 	jsonw_array(w);
 	for (size_t i = 0; i < n; i++) {
@@ -129,6 +115,18 @@ put_times(struct jsonw *w, const struct router_times *t)
 	jsonw_end_object(w);
 }
 
+static void
+put_by_model(const struct routing *g, struct jsonw *w, const char *key, const float *v)
+{
+	jsonw_key(w, key);
+	jsonw_object(w);
+	for (size_t j = 0; j < g->router->models.len; j++) {
+		jsonw_key_n(w, g->router->models.keys[j], g->router->models.key_len[j]);
+		jsonw_double(w, (double)v[j]);
+	}
+	jsonw_end_object(w);
+}
+
 static const char *
 name_of(const struct routing *g, size_t model)
 {
@@ -155,6 +153,8 @@ decision_json(struct routing *g)
 	if (policy_explores(&g->policy))
 		jsonw_kbool(&w, "explored", g->choice.explored);
 	put_times(&w, &g->scratch->times);
+	put_by_model(g, &w, "costs", g->scratch->cost);
+	put_by_model(g, &w, "latencies", g->scratch->latency);
 	if (g->explain)
 		explain_json(g, &w);
 	jsonw_end_object(&w);

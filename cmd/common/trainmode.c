@@ -6,6 +6,7 @@
 
 #include "cmd.h"
 #include "data/candidates.h"
+#include "model/fittable.h"
 
 int
 trainmode_read(struct ctx *c, struct fit_params *p)
@@ -35,6 +36,9 @@ trainmode_check(struct ctx *c, const struct fit_params *p, const struct dataset 
 		    ds->m);
 	if (name[0][0] != '\0' && strcmp(name[0], name[1]) == 0)
 		return err_set(&c->err, ERR_USAGE, "--weak and --strong name the same model");
+	if (fittable_wanted(p, ds))
+		say(c, "%zu more fits without a part of the queries calibrate the choice",
+		    fittable_fits(ds));
 	return 0;
 }
 

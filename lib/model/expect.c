@@ -10,6 +10,7 @@
 
 #define FOLDS 4
 #define FEWEST 20		/* known cells of a model below which its mean serves */
+#define SURE 1.645		/* standard errors: one-sided 95 % */
 #define LAMBDA 5.0
 #define OFFSET 0.01		/* of the mean, added before the logarithm, so that 0 has one */
 #define FARTHEST 16		/* times the largest value seen: predictions end there */
@@ -240,8 +241,7 @@ weigh(const struct fitting *f, size_t c, float *t)
 			gain += g;
 			square += g * g;
 		}
-	/* One standard error of the mean gain. */
-	if (!(gain / n > sqrt(fmax(square / n - gain / n * (gain / n), 0) / n)))
+	if (!(gain / n > SURE * sqrt(fmax(square / n - gain / n * (gain / n), 0) / n)))
 		t[WEIGHT] = 0;
 }
 

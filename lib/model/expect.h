@@ -5,9 +5,9 @@
  * cost (or response time) is a line over the logarithm of the prompt's length,
  * plus a ridge regression of what is left on the prompt's vector. Back on the
  * plain scale the prediction is drawn towards the model's mean by a weight that
- * is fitted on rows left out in turn; where it does not beat the mean there by
- * more than one standard error of the squared errors' difference, the weight
- * is 0 and the mean is the prediction.
+ * is fitted on rows left out in turn; where it does not surely (one-sided 95 %)
+ * leave smaller squared errors there than the mean, the weight is 0 and the
+ * mean is the prediction.
  * Depends on: model/ridge, model/target, data/dataset.
  * Threads: immutable once fitted or loaded; each thread brings its scratch.
  */

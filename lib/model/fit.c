@@ -55,6 +55,7 @@ unknown_name(const struct scorer_kind *kind, const char *name, struct err *e)
 
 	nearest_name(kind->hparams, name, best, sizeof best, &least);
 	nearest_name(EMBED_HPARAMS, name, best, sizeof best, &least);
+	nearest_name(MODE_HPARAMS, name, best, sizeof best, &least);
 	if (best[0] != '\0')
 		return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': did you mean '%s'?",
 		    name, best);

@@ -37,6 +37,7 @@
 enum mode_kind { MODE_DETERMINISTIC, MODE_PROBABILISTIC, MODE_TRANSFORMED };
 
 /* What was asked for; zeroed but for tau and threshold (mode_params_init): nothing. */
+#define MODE_HPARAMS "router_mode, router_tau, router_threshold, weak, strong, strong_share, calibrate"
 struct mode_params {
 	enum mode_kind kind;
 	bool kind_given, threshold_given;

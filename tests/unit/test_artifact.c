@@ -220,7 +220,7 @@ Test(artifact, public_interface)
 	char path[64] = "/tmp/llmr-artifact-XXXXXX";
 	struct dataset *ds = make_data();
 	struct router *trained = train_and_save(path, ds, false, 1);
-	struct llmr_limits limits = { 0, 0, not_first };
+	struct llmr_limits limits = { .allowed = not_first };
 	struct llmr_error err = { 0, "" };
 	struct llmr_router *r = llmr_router_open(path, &err);
 	struct llmr_scratch *s;
