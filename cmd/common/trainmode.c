@@ -24,18 +24,8 @@ trainmode_read(struct ctx *c, struct fit_params *p)
 int
 trainmode_check(struct ctx *c, const struct fit_params *p, const struct dataset *ds)
 {
-	const char *const name[] = { p->mode.weak, p->mode.strong };
-	static const char *const option[] = { "weak", "strong" };
-
-	for (size_t i = 0; i < 2; i++)
-		if (name[i][0] != '\0' && map_find(&ds->models, name[i], strlen(name[i])) == MAP_NONE)
-			return err_set(&c->err, ERR_USAGE, "--%s: '%s' is not a model of the data",
-			    option[i], name[i]);
-	if ((name[0][0] == '\0') != (name[1][0] == '\0') && ds->m != 2)
-		return err_set(&c->err, ERR_USAGE, "--weak and --strong go together: there are %zu models",
-		    ds->m);
-	if (name[0][0] != '\0' && strcmp(name[0], name[1]) == 0)
-		return err_set(&c->err, ERR_USAGE, "--weak and --strong name the same model");
+	if (mode_check(&p->mode, &ds->models, &c->err) < 0)
+		return -1;
 	if (fittable_wanted(p, ds))
 		say(c, "%zu more fits without a part of the queries calibrate the choice",
 		    fittable_fits(ds));

@@ -10,7 +10,7 @@ struct ctx;
 
 /* --weak, --strong, --strong-share into the parameters. 0 / -1 and ctx->err. */
 int trainmode_read(struct ctx *, struct fit_params *);
-/* Are the pair's names those of the data? Before the work. */
+/* Can the mode be had with the models of the data? Before the work; says what it will take. */
 int trainmode_check(struct ctx *, const struct fit_params *, const struct dataset *);
 /*
  * --candidates: models without data that have a quality_score are taken into

@@ -458,7 +458,7 @@ find_model(const struct map *models, const char *what, const char *name, size_t 
 	*out = map_find(models, name, strlen(name));
 	if (*out != MAP_NONE)
 		return 0;
-	return err_set(e, ERR_USAGE, "%s: '%s' is not a model of the router", what, name);
+	return err_set(e, ERR_USAGE, "%s: '%s' is not one of the models", what, name);
 }
 
 /* *pair false: none is named, and there are more than two models. */
@@ -517,12 +517,11 @@ resolve_pair(struct fitting *f, const struct map *models, const size_t *column,
 	return r;
 }
 
-int
-mode_resolve(const struct mode_params *p, const struct mode_table *t, const struct map *models,
-	const size_t *column, const float *mean, struct policy_mode *out, struct err *e)
+/* The pair, if any, and whether it draws; what needs a pair has one. */
+static int
+start(const struct mode_params *p, const struct map *models, const float *mean,
+	struct policy_mode *out, struct err *e)
 {
-	struct fitting f = { .p = p, .t = t };
-
 	*out = (struct policy_mode){ 0 };
 	if (!mode_asked(p))
 		return 0;
@@ -535,6 +534,26 @@ mode_resolve(const struct mode_params *p, const struct mode_table *t, const stru
 		return err_set(e, ERR_USAGE, "%s is between two models: name a weak and a strong one of %zu",
 		    !isnan(p->share) ? "strong_share" : p->kind == MODE_TRANSFORMED ?
 		    "router_mode=transformed" : "router_threshold", models->len);
+	return 0;
+}
+
+int
+mode_check(const struct mode_params *p, const struct map *models, struct err *e)
+{
+	const float mean[2] = { 0, 1 };
+	struct policy_mode m;
+
+	return start(p, models, mean, &m, e);
+}
+
+int
+mode_resolve(const struct mode_params *p, const struct mode_table *t, const struct map *models,
+	const size_t *column, const float *mean, struct policy_mode *out, struct err *e)
+{
+	struct fitting f = { .p = p, .t = t };
+
+	if (start(p, models, mean, out, e) < 0)
+		return -1;
 	if (!out->pair && !out->draw)
 		return 0;
 	if ((t == NULL || t->n == 0) && !(out->pair && just_better(p)))

@@ -61,6 +61,9 @@ bool mode_asked(const struct mode_params *);
 /* What `over' asks for counts more than what `under' does. */
 struct mode_params mode_params_over(const struct mode_params *under, const struct mode_params *over);
 
+/* Can it be had with these models, whatever the table? As mode_resolve. */
+int mode_check(const struct mode_params *, const struct map *models, struct err *e);
+
 /* Predictions without the row, and true scores, -1 missing; borrowed. */
 struct mode_table {
 	size_t n, m;
