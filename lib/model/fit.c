@@ -88,7 +88,7 @@ fit_params_write(const struct fit_params *p, const struct router *r, struct json
 {
 	jsonw_kstr(w, "objective", p->best ? "best" : "score");
 	p->kind->params_write(p->kind->params(r->scorer), w);
-	mode_params_write(&p->mode, w);
+	mode_params_write(&r->mode_params, w);
 }
 
 uint64_t

@@ -134,7 +134,12 @@ fittable_run(const struct fit_params *p, const struct dataset *ds, struct router
 	free(w.fold);
 	free(w.text);
 	free(w.predicted);
-	if (status < 0)
+	if (status < 0 ||
+	    mode_resolve(&p->mode, &r->table, &r->models, NULL, r->score_mean, &r->mode, e) < 0)
 		return -1;
-	return mode_resolve(&p->mode, &r->table, &r->models, NULL, r->score_mean, &r->mode, e);
+	/* Of two models the pair is plain, but others may join them. */
+	if (r->mode.pair)
+		mode_name_pair(&r->mode_params, r->models.keys[r->mode.weak],
+		    r->models.keys[r->mode.strong]);
+	return 0;
 }

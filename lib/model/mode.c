@@ -74,6 +74,15 @@ mode_kind_name(enum mode_kind kind)
 	return kind_name[kind];
 }
 
+void
+mode_name_pair(struct mode_params *p, const char *weak, const char *strong)
+{
+	if (strlen(weak) >= MODE_NAME || strlen(strong) >= MODE_NAME)
+		return;
+	(void)snprintf(p->weak, sizeof p->weak, "%s", weak);
+	(void)snprintf(p->strong, sizeof p->strong, "%s", strong);
+}
+
 bool
 mode_asked(const struct mode_params *p)
 {
@@ -501,8 +510,7 @@ resolve_pair(struct fitting *f, const struct map *models, const size_t *column,
 	if (f->weak == MODE_NO_COLUMN || f->strong == MODE_NO_COLUMN)
 		return err_set(e, ERR_USAGE, "'%s' has no score in the training data: it can be no half "
 		    "of a pair", models->keys[f->weak == MODE_NO_COLUMN ? out->weak : out->strong]);
-	(void)snprintf(named.weak, sizeof named.weak, "%s", models->keys[out->weak]);
-	(void)snprintf(named.strong, sizeof named.strong, "%s", models->keys[out->strong]);
+	mode_name_pair(&named, models->keys[out->weak], models->keys[out->strong]);
 	f->p = &named;
 	f->lead = mem_calloc(f->t->n, 3 * sizeof *f->lead, e);
 	if (f->lead == NULL)

@@ -56,6 +56,8 @@ const char *mode_kind_name(enum mode_kind);
 /* What was asked for as members of an open JSON object; and back (other names are skipped). */
 void mode_params_write(const struct mode_params *, struct jsonw *);
 int mode_params_read(struct mode_params *, struct slice json, struct err *e);
+/* Names of MODE_NAME bytes or more cannot be asked for: nothing is changed. */
+void mode_name_pair(struct mode_params *, const char *weak, const char *strong);
 /* Is anything but the best of all asked for? */
 bool mode_asked(const struct mode_params *);
 /* What `over' asks for counts more than what `under' does. */
