@@ -99,7 +99,7 @@ def exact(n, laps=LAPS):
     flat = faiss.IndexFlatIP(DIM)
     flat.add(x)
     brute = NearestNeighbors(n_neighbors=K, algorithm="brute", metric="cosine").fit(x)
-    b = Bench(path, n, hparams=[f"n_neighbors={K}"])
+    b = Bench(path, n, hparams=[f"n_neighbors={K}", "index=exact"])
     times = {"faiss": [], "sklearn": [], "llmr": [], "scan": []}
     for _ in range(laps):
         times["faiss"].append(lap(lambda v: flat.search(v, K), q))

@@ -85,9 +85,13 @@ fit(struct bench *b, char **hparams, unsigned threads)
 	if ((b->knn = knn_kind.fit(&params, &data, &e)) == NULL)
 		fail(&e);
 	b->k = b->knn->params.n_neighbors;
-	(void)printf("{\"cpu_s\": %.3f, \"wall_s\": %.3f, \"peak_mb\": %.0f, \"k\": %zu}\n",
+	(void)printf("{\"cpu_s\": %.3f, \"wall_s\": %.3f, \"peak_mb\": %.0f, \"k\": %zu, "
+		"\"index\": \"%s\", \"ef_search\": %zu, \"sample\": %zu, \"recall_at_10\": %.4f, "
+		"\"recall_at_k\": %.4f}\n",
 		(double)(clock_cpu_ns() - cpu) / 1e9, (double)(clock_mono_ns() - wall) / 1e9,
-		(double)mem_peak_rss() / 1e6, b->k);
+		(double)mem_peak_rss() / 1e6, b->k, b->knn->graph.n > 0 ? "hnsw" : "exact",
+		b->knn->params.ef_search, b->knn->recall.sample, b->knn->recall.at_10,
+		b->knn->recall.at_k);
 	pool_free(data.pool);
 	free(score);
 }
