@@ -50,7 +50,7 @@ struct knn_params {
 	size_t m;			/* "M": a row's links on upper levels, twice as many on the lowest */
 	size_t ef_construction;		/* rows kept in view while the graph is built */
 	size_t ef_search;		/* and while it is searched; 0: chosen for the recall below */
-	double recall;			/* share of the k nearest that a search should find; 0.5..1 */
+	double recall;			/* share of the 10 nearest that a search should find; 0.5..1 */
 	bool given;			/* n_neighbors was set; else it shrinks with few rows (knn_neighbors) */
 };
 #define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, KNN_INDEX_AUTO, 16, 100, 0, 0.99, false }

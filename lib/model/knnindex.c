@@ -103,20 +103,22 @@ measure(struct trial *t, struct pool *pool, struct knn_recall *out)
 static size_t
 least_ef(const struct knn *knn)
 {
-	return knn->params.n_neighbors < 32 ? 32 : knn->params.n_neighbors;
+	size_t k = knn->params.n_neighbors;
+
+	return k < 26 ? 32 : k + k / 4;
 }
 
 /* Beyond this the graph saves nothing. */
 static size_t
 most_ef(const struct knn *knn)
 {
-	size_t most = knn->n / 16, least = least_ef(knn);
+	size_t most = knn->n / 4, least = least_ef(knn);
 
 	most = most < 32 * least ? most : 32 * least;
 	return most > least ? most : least;
 }
 
-/* The narrowest search that reaches the wanted recall of the k nearest. */
+/* The narrowest search that reaches the wanted recall. */
 static void
 choose_ef(struct knn *knn, struct trial *t, struct pool *pool)
 {
@@ -126,7 +128,7 @@ choose_ef(struct knn *knn, struct trial *t, struct pool *pool)
 		if (t->ef > most)
 			t->ef = most;
 		measure(t, pool, &knn->recall);
-		if (knn->recall.at_k >= knn->params.recall || t->ef == most)
+		if (knn->recall.at_10 >= knn->params.recall || t->ef == most)
 			break;
 	}
 	knn->params.ef_search = t->ef;
