@@ -133,30 +133,48 @@ insert(struct hnsw_near *near, size_t *n, size_t ef, float sim, uint32_t row)
 	return lo;
 }
 
-/* Links of a row that were not seen, into s->link. */
-static size_t
-unseen(const struct quest *t, uint32_t row, size_t level, struct hnsw_scratch *s)
+static inline void
+prefetch(const void *p, size_t bytes)
 {
-	size_t room, n = 0;
+	for (size_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch((const char *)p + at);
+}
+
+/* Links of a row that were not seen, behind the n of s->link; returns how many there are then. */
+static size_t
+unseen(const struct quest *t, uint32_t row, size_t level, size_t n, struct hnsw_scratch *s)
+{
+	size_t room;
 	const uint32_t *link = links_of(t->g, row, level, &room);
 
 	for (size_t i = 0; i < room && link[i] != HNSW_NONE; i++)
 		if (see(s, link[i])) {
-			const uint8_t *code = t->codes->code + (size_t)link[i] * t->codes->stride;
-
-			for (size_t j = 0; j < t->codes->stride; j += 64)
-				__builtin_prefetch(code + j);
+			prefetch(t->codes->code + (size_t)link[i] * t->codes->stride, t->codes->stride);
 			__builtin_prefetch(t->codes->scale + link[i]);
 			s->link[n++] = link[i];
 		}
 	return n;
 }
 
-static inline void
-prefetch(const uint32_t *list, size_t n)
+/*
+ * Links of the nearest rows that were not followed, from place *at on. Several
+ * at a time, so that memory is asked for many rows at once: it is what a search
+ * waits for.
+ */
+static size_t
+follow(const struct quest *t, size_t n, size_t *at, size_t level, struct hnsw_scratch *s)
 {
-	for (size_t i = 0; i < n; i += 16)
-		__builtin_prefetch(list + i);
+	uint32_t row[HNSW_BEAM];
+	size_t rows = 0, found = 0;
+
+	for (; *at < n && rows < HNSW_BEAM; (*at)++)
+		if ((s->near[*at].row & FOLLOWED) == 0) {
+			row[rows++] = s->near[*at].row;
+			s->near[*at].row |= FOLLOWED;
+		}
+	for (size_t i = 0; i < rows; i++)
+		found = unseen(t, row[i], level, found, s);
+	return found;
 }
 
 /* The ef most similar rows within reach of the first of near, which is marked as seen, on one level. */
@@ -166,22 +184,17 @@ widen(const struct quest *t, size_t level, size_t ef, struct hnsw_scratch *s)
 	size_t at = 0, n = 1;
 
 	while (at < n) {
-		uint32_t row = s->near[at].row;
-		size_t next = at + 1, found;
+		size_t found = follow(t, n, &at, level, s);
 
-		s->near[at].row |= FOLLOWED;
-		found = unseen(t, row, level, s);
 		dot_code_at(t->kernel, t->codes, s->link, found, t->q, s->sim);
 		for (size_t i = 0; i < found; i++) {
 			size_t place = insert(s->near, &n, ef, s->sim[i], s->link[i]);
 
 			if (place < ef && level == 0)	/* likely to be followed soon */
-				prefetch(t->g->base + (size_t)s->link[i] * t->g->room, t->g->room);
-			next = place < next ? place : next;
+				prefetch(t->g->base + (size_t)s->link[i] * t->g->room,
+				    t->g->room * sizeof *t->g->base);
+			at = place < at ? place : at;
 		}
-		while (next < n && (s->near[next].row & FOLLOWED) != 0)
-			next++;
-		at = next;
 	}
 	for (size_t i = 0; i < n; i++)
 		s->near[i].row &= ~FOLLOWED;

@@ -30,6 +30,7 @@
 #define HNSW_MAX_LEVEL 15
 #define HNSW_MIN_M 4
 #define HNSW_MAX_M 128
+#define HNSW_BEAM 4			/* rows whose links are followed at once */
 
 /* Lists end at their first HNSW_NONE or when they are full. */
 struct hnsw {
@@ -83,8 +84,8 @@ struct hnsw_scratch {
 	uint64_t *seen;			/* [n / 64 rounded up] */
 	uint32_t *touched;		/* words of seen that are not 0 */
 	size_t n_words, n_touched;
-	uint32_t link[3 * HNSW_MAX_M];
-	float sim[3 * HNSW_MAX_M];
+	uint32_t link[HNSW_BEAM * 3 * HNSW_MAX_M];
+	float sim[HNSW_BEAM * 3 * HNSW_MAX_M];
 };
 struct hnsw_scratch *hnsw_scratch_new(size_t n, size_t ef, struct err *e);
 void hnsw_scratch_free(struct hnsw_scratch *);	/* NULL is fine */

@@ -53,7 +53,8 @@ struct knn_params {
 	double recall;			/* share of the 10 nearest that a search should find; 0.5..1 */
 	bool given;			/* n_neighbors was set; else it shrinks with few rows (knn_neighbors) */
 };
-#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, KNN_INDEX_AUTO, 16, 100, 0, 0.99, false }
+#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, KNN_INDEX_AUTO, 16, 100, 0, 0.99, \
+	false }
 
 /*
  * Neighbours used on n rows: n_neighbors when given, else 200 or a seventh of
