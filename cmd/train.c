@@ -178,7 +178,7 @@ static int
 store(struct ctx *c, struct training *t, const char *path)
 {
 	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
-		t->folds, t->params.seed };
+		t->folds, t->params.seed, t->router };
 	struct buf hparams = BUF_INIT, training = BUF_INIT;
 	struct artifact_info info = { t->data, opt_flag(c, "store-queries"), NULL, NULL };
 	struct jsonw w;
@@ -221,6 +221,19 @@ say_estimate(const struct ctx *c, const char *what, const struct eval_result *r)
 }
 
 static void
+report_index(const struct ctx *c, const struct knn *knn)
+{
+	if (knn == NULL || knn->graph.n == 0 || knn->recall.sample == 0)
+		return;
+	say(c, "%-26s finds %.1f %% of the 10 nearest prompts, %.1f %% of the %zu nearest "
+	    "(ef_search %zu)", "index", 100 * knn->recall.at_10, 100 * knn->recall.at_k,
+	    knn->params.n_neighbors, knn->params.ef_search);
+	if (knn->recall.at_10 < knn->params.recall)
+		log_warn(&c->log, "the index does not reach recall %g: raise M, ef_construction or "
+		    "ef_search, or take index=exact", knn->params.recall);
+}
+
+static void
 report_people(const struct ctx *c, const struct training *t, const char *path)
 {
 	const struct baseline *b = &t->base;
@@ -237,6 +250,7 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 		say(c, "%-26s %.1f %% of %zu queries share their best score between models",
 		    "ties", 100 * b->tie_rate, b->full);
 	}
+	report_index(c, router_knn(t->router));
 	(void)snprintf(name, sizeof name, "router, leave-one-out");
 	say_estimate(c, name, &t->loo);
 	(void)snprintf(name, sizeof name, "router, %zu-fold", t->folds);
@@ -256,7 +270,7 @@ static void
 report_json(const struct training *t, const char *path)
 {
 	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
-		t->folds, t->params.seed };
+		t->folds, t->params.seed, t->router };
 	struct buf b = BUF_INIT;
 	struct jsonw w;
 	char hex[65];

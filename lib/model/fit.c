@@ -497,6 +497,25 @@ write_baselines(const struct dataset *ds, const struct baseline *b, struct jsonw
 	jsonw_end_object(w);
 }
 
+/* How neighbours are found when not by comparing all, and how many of them that finds. */
+static void
+write_index(const struct knn *knn, struct jsonw *w)
+{
+	jsonw_key(w, "index");
+	if (knn == NULL || knn->graph.n == 0) {
+		jsonw_null(w);
+		return;
+	}
+	jsonw_object(w);
+	jsonw_kstr(w, "kind", "hnsw");
+	jsonw_kint(w, "k", (int64_t)knn->params.n_neighbors);
+	jsonw_kint(w, "ef_search", (int64_t)knn->params.ef_search);
+	jsonw_kint(w, "sample", (int64_t)knn->recall.sample);
+	jsonw_kdouble(w, "recall_at_10", knn->recall.sample > 0 ? knn->recall.at_10 : NAN);
+	jsonw_kdouble(w, "recall_at_k", knn->recall.sample > 0 ? knn->recall.at_k : NAN);
+	jsonw_end_object(w);
+}
+
 void
 fit_record_write(const struct fit_record *f, struct jsonw *w)
 {
@@ -516,6 +535,7 @@ fit_record_write(const struct fit_record *f, struct jsonw *w)
 	write_baselines(ds, f->baseline, w);
 	write_estimate("cv", f->cv, f->folds, w);
 	write_estimate("loo", f->loo, 0, w);
+	write_index(f->router != NULL ? router_knn(f->router) : NULL, w);
 	jsonw_kstr(w, "blas_core", mat_core());
 	jsonw_kstr(w, "version", LLMR_VERSION);
 }

@@ -72,6 +72,7 @@ struct fit_record {
 	const struct eval_result *cv, *loo;
 	size_t folds;
 	uint64_t seed;
+	const struct router *router;	/* its index, when it has one */
 };
 void fit_record_write(const struct fit_record *, struct jsonw *);
 /* The hyperparameters as a JSON object's members. */
