@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "serve/chat.h"
 #include "serve/health.h"
 #include "serve/reload.h"
 #include "serve/reply.h"
@@ -9,6 +10,8 @@
 
 const struct endpoint endpoints[] = {
 	{ "POST", "/v1/route", AUTH_USER, route_post },
+	{ "POST", "/v1/chat/completions", AUTH_USER, chat_post },
+	{ "POST", "/chat/completions", AUTH_USER, chat_post },
 	{ "GET", "/v1/models", AUTH_USER, route_models },
 	{ "GET", "/models", AUTH_USER, route_models },
 	{ "GET", "/_health/live", AUTH_OPEN, health_live },

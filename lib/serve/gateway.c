@@ -115,7 +115,7 @@ gateway_reload(struct gateway *g, struct err *e)
 
 	pthread_mutex_lock(&g->reloading);
 	if ((n = gateway_prepare(g, e)) != NULL)
-		generation_free(live_replace(&g->live, n));
+		generation_unref(live_replace(&g->live, n));
 	pthread_mutex_unlock(&g->reloading);
 	return n == NULL ? -1 : 0;
 }
@@ -142,7 +142,8 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 		free(g);
 		return NULL;
 	}
-	if (gateway_reload(g, e) < 0 || (g->jobs = jobs_start(e)) == NULL) {
+	if (gateway_reload(g, e) < 0 || (g->jobs = jobs_start(e)) == NULL ||
+	    (g->relay = relay_start(&g->o.relay, e)) == NULL) {
 		gateway_free(g);
 		return NULL;
 	}
@@ -177,8 +178,9 @@ gateway_free(struct gateway *g)
 	if (g == NULL)
 		return;
 	jobs_stop(g->jobs);
+	relay_stop(g->relay);
 	httpd_stop(g->http);
-	generation_free(live_replace(&g->live, NULL));
+	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);
 	(void)pthread_key_delete(g->worker_key);
 	pthread_mutex_destroy(&g->reloading);

@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "net/httprelay.h"
 #include "serve/backend.h"
 #include "serve/body.h"
 #include "serve/decide.h"
@@ -27,6 +28,7 @@ struct gateway_opts {
 	struct httpd_opts http;		/* handle, done and ctx are the gateway's */
 	const char *config_path;
 	struct config_source source;	/* how its variables are read */
+	struct relay_opts relay;
 	const char *state_dir;		/* NULL: none can be kept */
 	bool no_auth;			/* answer anybody, even beyond loopback */
 	struct log log;
@@ -38,6 +40,7 @@ struct gateway {
 	struct live live;		/* struct generation */
 	struct backends *backends;
 	struct jobs *jobs;
+	struct relay *relay;		/* forwards */
 	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
 	atomic_uint workers;

@@ -114,21 +114,31 @@ generation_new(struct config *c, struct candidates *k, struct loaded *model, str
 
 	if (g == NULL)
 		return NULL;
+	atomic_init(&g->refs, 1);
 	g->config = c;
 	g->candidates = k;
 	if (make_groups(g, b, e) < 0 || (model != NULL && generation_bind(g, model, log, &g->active, e) < 0)) {
 		g->config = NULL;
 		g->candidates = NULL;
-		generation_free(g);
+		generation_unref(g);
 		return NULL;
 	}
 	return g;
 }
 
-void
-generation_free(struct generation *g)
+struct generation *
+generation_ref(const struct generation *g)
 {
-	if (g == NULL)
+	struct generation *h = (struct generation *)(uintptr_t)g;
+
+	atomic_fetch_add(&h->refs, 1);
+	return h;
+}
+
+void
+generation_unref(struct generation *g)
+{
+	if (g == NULL || atomic_fetch_sub(&g->refs, 1) > 1)
 		return;
 	loaded_unref(g->active.model);
 	config_free(g->config);

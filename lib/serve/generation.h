@@ -11,6 +11,7 @@
 #ifndef LLMR_SERVE_GENERATION_H
 #define LLMR_SERVE_GENERATION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -41,6 +42,7 @@ struct generation {
 	struct route_set *group;	/* [config->n_groups] */
 	struct pick *all;		/* [config->n] every deployment */
 	struct binding active;
+	atomic_uint refs;
 	struct arena arena;
 };
 
@@ -50,7 +52,8 @@ struct generation {
  */
 struct generation *generation_new(struct config *, struct candidates *, struct loaded *model, struct backends *,
 	const struct log *, struct err *e);
-void generation_free(struct generation *);	/* NULL is fine */
+struct generation *generation_ref(const struct generation *);	/* hold it beyond gateway_leave */
+void generation_unref(struct generation *);	/* NULL is fine; the last one frees */
 /* Bind another model against the same deployments, as switching needs. Owned by the generation's arena. */
 int generation_bind(struct generation *, struct loaded *, const struct log *, struct binding *out, struct err *e);
 const struct route_set *generation_group(const struct generation *, const char *name);	/* aliases followed; NULL none */

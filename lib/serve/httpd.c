@@ -19,7 +19,7 @@
 #include "serve/listen.h"
 
 #define STREAM_HIGH ((size_t)256 * 1024)	/* a writer is asked to wait above this */
-#define MAX_SET 12
+#define MAX_SET 32
 #define TICK_MS 100
 #define NEVER INT64_MAX
 #define EVICT_A_TICK 64
@@ -283,7 +283,6 @@ static ssize_t
 read_stream(void *cls, uint64_t pos, char *p, size_t max)
 {
 	struct exchange *x = cls;
-	void (*drain)(void *) = NULL;
 	ssize_t r = 0;
 	size_t n;
 
@@ -301,7 +300,9 @@ read_stream(void *cls, uint64_t pos, char *p, size_t max)
 		}
 		if (x->full && x->out.len - x->out_at < STREAM_HIGH / 2) {
 			x->full = false;
-			drain = x->on_drain;
+			/* Under the lock, so that the writer cannot end and go away meanwhile. */
+			if (x->on_drain != NULL)
+				x->on_drain(x->drain_ctx);
 		}
 		r = (ssize_t)n;
 	} else if (x->ended) {
@@ -311,8 +312,6 @@ read_stream(void *cls, uint64_t pos, char *p, size_t max)
 		MHD_suspend_connection(x->c);
 	}
 	pthread_mutex_unlock(&x->lock);
-	if (drain != NULL)
-		drain(x->drain_ctx);
 	return r;
 }
 
@@ -409,6 +408,7 @@ exchange_end(struct exchange *x, bool truncated)
 {
 	pthread_mutex_lock(&x->lock);
 	x->ended = true;
+	x->on_drain = NULL;
 	x->truncated = truncated || x->out.failed;
 	wake(x);
 	pthread_mutex_unlock(&x->lock);
@@ -429,8 +429,10 @@ exchange_gone(const struct exchange *x)
 void
 exchange_on_gone(struct exchange *x, void (*fn)(void *ctx), void *ctx)
 {
+	pthread_mutex_lock(&x->h->watch_lock);
 	x->on_gone = fn;
 	x->gone_ctx = ctx;
+	pthread_mutex_unlock(&x->h->watch_lock);
 }
 
 /* ---- requests ---- */

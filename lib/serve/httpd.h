@@ -87,12 +87,16 @@ void exchange_defer(struct exchange *);
  * cut answer (truncated = true) closes the connection, so that nobody takes it for whole.
  */
 void exchange_stream(struct exchange *, unsigned status, const char *type,
-	void (*on_drain)(void *ctx), void *ctx);
+	void (*on_drain)(void *ctx), void *ctx);	/* on_drain must call nothing of exchange_ */
 bool exchange_write(struct exchange *, const void *p, size_t n);
 void exchange_end(struct exchange *, bool truncated);
 /* Has the client hung up? Deferred exchanges still have to be answered then. */
 bool exchange_gone(const struct exchange *);
-/* Called (once, on another thread) when the client of a deferred exchange hangs up. Set before exchange_defer. */
+/*
+ * Called (once, on another thread) when the client of a deferred exchange hangs
+ * up. Set before exchange_defer; taken back (fn NULL) before the answer, after
+ * which it is neither running nor called again.
+ */
 void exchange_on_gone(struct exchange *, void (*fn)(void *ctx), void *ctx);
 unsigned exchange_status(const struct exchange *);	/* of the answer, 0 before it */
 uint64_t exchange_sent_bytes(const struct exchange *);	/* of the body, so far */
