@@ -8,6 +8,7 @@
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "net/httprelay.h"
+#include "serve/observe.h"
 #include "serve/reply.h"
 #include "serve/route.h"
 #include "serve/usage.h"
@@ -36,7 +37,8 @@ struct chat {
 	struct buf answer;		/* of a whole answer, or of an error */
 	struct usage usage;
 	int64_t start_ns, sent_ns;
-	double ttft;
+	double ttft, decision_seconds;
+	enum relay_end end;		/* of the last attempt */
 	struct err e;			/* why the last attempt failed */
 };
 
@@ -105,6 +107,21 @@ chat_free(struct chat *c)
 }
 
 static void
+tell(struct chat *c, unsigned status, const char *error)
+{
+	int64_t now = clock_mono_ns();
+	double total = (double)(now - c->start_ns) / 1e9;
+
+	observe(c->g, &(struct event){ .path = "/v1/chat/completions", .request_id = c->id, .group = c->group,
+		.generation = c->n, .d = &c->d, .status = status, .error = error, .forwarded = c->sent_ns != 0,
+		.stream = c->stream, .retries = c->retries, .hops = c->hops,
+		.start_us = clock_wall_us() - (int64_t)(total * 1e6), .total_seconds = total,
+		.decision_seconds = c->decision_seconds,
+		.upstream_seconds = c->sent_ns == 0 ? NAN : (double)(now - c->sent_ns) / 1e9, .ttft_seconds = c->ttft,
+		.prompt_tokens = c->usage.prompt_tokens, .completion_tokens = c->usage.completion_tokens });
+}
+
+static void
 set_number(struct exchange *x, const char *name, double v)
 {
 	char text[40];
@@ -147,6 +164,8 @@ static void
 fail(struct chat *c, unsigned status, const char *why)
 {
 	exchange_on_gone(c->x, NULL, NULL);
+	tell(c, status, c->end == RELAY_TIMEOUT ? "timeout" : c->end == RELAY_CONNECT ? "connect" :
+		c->end == RELAY_CANCELLED ? "cancelled" : c->sent_ns == 0 ? "none_available" : "upstream");
 	if (c->begun)
 		exchange_end(c->x, true);
 	else {
@@ -169,6 +188,7 @@ pass_on(struct chat *c)
 		return;
 	}
 	exchange_on_gone(c->x, NULL, NULL);
+	tell(c, (unsigned)c->status, c->status < 300 ? NULL : "upstream");
 	if (c->begun)
 		exchange_end(c->x, false);
 	else {
@@ -369,6 +389,7 @@ on_done(void *ctx, enum relay_end end, const char *why)
 	}
 	if (end == RELAY_OK && c->status < 300 && !c->stream)
 		usage_read(&c->usage, c->answer.p == NULL ? "" : c->answer.p, c->answer.len);
+	c->end = end;
 	note_outcome(c, end);
 	if (end == RELAY_OK && context_too_small(c)) {
 		if (again(c, true))
@@ -438,6 +459,8 @@ attempt(struct chat *c, struct gateway_worker *k, double delay, struct err *e)
 	struct slice text = exchange_body(c->x);
 	struct body b;
 	struct want w;
+	int64_t start;
+	int r;
 
 	if (body_read(text.p, text.n, true, &k->scratch, &b, e) < 0)
 		return -1;
@@ -446,7 +469,10 @@ attempt(struct chat *c, struct gateway_worker *k, double delay, struct err *e)
 		w.group = group_now(c);
 		w.tried = c->tried;
 		w.n_tried = c->n_tried;
-		if (decide(&k->choose, c->n, &c->n->active, &w, &c->d, e) < 0)
+		start = clock_mono_ns();
+		r = decide(&k->choose, c->n, &c->n->active, &w, &c->d, e);
+		c->decision_seconds = (double)(clock_mono_ns() - start) / 1e9;
+		if (r < 0)
 			return -1;
 		c->d.score = c->d.cost = NULL;
 		if (c->n_tried < MAX_TRIED)

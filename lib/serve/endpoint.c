@@ -4,6 +4,7 @@
 
 #include "serve/chat.h"
 #include "serve/health.h"
+#include "serve/observe.h"
 #include "serve/reload.h"
 #include "serve/reply.h"
 #include "serve/route.h"
@@ -14,6 +15,7 @@ const struct endpoint endpoints[] = {
 	{ "POST", "/chat/completions", AUTH_USER, chat_post },
 	{ "GET", "/v1/models", AUTH_USER, route_models },
 	{ "GET", "/models", AUTH_USER, route_models },
+	{ "GET", "/metrics", AUTH_METRICS, observe_metrics },
 	{ "GET", "/_health/live", AUTH_OPEN, health_live },
 	{ "GET", "/_health/ready", AUTH_OPEN, health_ready },
 	{ "GET", "/health/liveliness", AUTH_OPEN, health_liveliness },
@@ -40,6 +42,16 @@ path_fits(const struct endpoint *p, const char *path)
 	if (p->path[n - 1] == '/')
 		return strncmp(path, p->path, n) == 0;
 	return strcmp(path, p->path) == 0;
+}
+
+bool
+endpoint_known(const char *path)
+{
+	for (const struct endpoint *p = endpoints; p->path != NULL; p++) {
+		if (path_fits(p, path))
+			return true;
+	}
+	return false;
 }
 
 static bool

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "serve/endpoint.h"
+#include "serve/observe.h"
 
 /* ---- server threads ---- */
 
@@ -128,6 +129,12 @@ handle(void *ctx, struct exchange *x)
 	endpoint_dispatch(ctx, x);
 }
 
+static void
+done(void *ctx, struct exchange *x)
+{
+	observe_answer(ctx, x);
+}
+
 struct gateway *
 gateway_new(const struct gateway_opts *o, struct err *e)
 {
@@ -138,10 +145,12 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 	g->o = *o;
 	g->started_us = clock_wall_us();
 	pthread_mutex_init(&g->reloading, NULL);
-	if ((g->backends = backends_new(e)) == NULL || pthread_key_create(&g->worker_key, worker_free) != 0) {
+	if ((g->backends = backends_new(e)) == NULL || (g->metrics = metrics_new(e)) == NULL ||
+	    pthread_key_create(&g->worker_key, worker_free) != 0) {
 		free(g);
 		return NULL;
 	}
+	metrics_set(g->metrics, M_BUILD_INFO, (const char *[]){ LLMR_VERSION }, 1);
 	if (gateway_reload(g, e) < 0 || (g->jobs = jobs_start(e)) == NULL ||
 	    (g->relay = relay_start(&g->o.relay, e)) == NULL) {
 		gateway_free(g);
@@ -154,6 +163,7 @@ int
 gateway_start(struct gateway *g, struct err *e)
 {
 	g->o.http.handle = handle;
+	g->o.http.done = done;
 	g->o.http.exempt = endpoint_is_probe;
 	g->o.http.ctx = g;
 	g->http = httpd_start(&g->o.http, e);
@@ -182,6 +192,7 @@ gateway_free(struct gateway *g)
 	httpd_stop(g->http);
 	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);
+	metrics_free(g->metrics);
 	(void)pthread_key_delete(g->worker_key);
 	pthread_mutex_destroy(&g->reloading);
 	free(g);

@@ -23,6 +23,7 @@
 #include "serve/httpd.h"
 #include "serve/jobs.h"
 #include "serve/live.h"
+#include "serve/metrics.h"
 
 struct gateway_opts {
 	struct httpd_opts http;		/* handle, done and ctx are the gateway's */
@@ -41,6 +42,7 @@ struct gateway {
 	struct backends *backends;
 	struct jobs *jobs;
 	struct relay *relay;		/* forwards */
+	struct metrics *metrics;
 	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
 	atomic_uint workers;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fmt/jsonw.h"
+#include "serve/observe.h"
 #include "serve/reply.h"
 
 void
@@ -69,6 +70,37 @@ write_decision(struct jsonw *w, const struct decision *d, const struct slice *id
 	jsonw_end_object(w);
 }
 
+/* Decide, answer, and tell of it, with the generation held. */
+static void
+answer(struct gateway *g, struct gateway_worker *k, struct exchange *x, const struct want *want, int64_t start)
+{
+	const struct generation *n = gateway_enter(g, k);
+	struct err e = ERR_INIT;
+	struct buf out = BUF_INIT;
+	struct decision d;
+	struct jsonw w;
+	char id[72];
+	int r = decide(&k->choose, n, &n->active, want, &d, &e);
+	double seconds = (double)(clock_mono_ns() - start) / 1e9;
+	unsigned status = r < 0 ? reply_status(&e) : 200;
+
+	(void)snprintf(id, sizeof id, "%.*s", (int)(want->request_id.n > 71 ? 71 : want->request_id.n), want->request_id.p);
+	observe(g, &(struct event){ .path = "/v1/route", .request_id = id, .group = want->group, .generation = n, .d = &d,
+		.prompt = want->prompt, .status = status, .error = r < 0 ? "none_available" : NULL,
+		.start_us = clock_wall_us() - (int64_t)(seconds * 1e6), .total_seconds = seconds,
+		.decision_seconds = seconds, .upstream_seconds = NAN, .ttft_seconds = NAN,
+		.traceparent = exchange_header(x, "traceparent") });
+	if (r == 0) {
+		jsonw_init(&w, &out);
+		write_decision(&w, &d, &want->request_id, seconds * 1e6);
+	}
+	gateway_leave(g, k);
+	if (r == 0)
+		reply_json(x, 200, &out);
+	else
+		reply_error(x, status, NULL, e.code == ERR_NOINPUT ? "model" : NULL, e.msg);
+}
+
 void
 route_post(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 {
@@ -76,9 +108,6 @@ route_post(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 	int64_t start = clock_mono_ns();
 	struct slice body = exchange_body(x);
 	struct err e = ERR_INIT;
-	struct buf out = BUF_INIT;
-	struct decision d;
-	struct jsonw w;
 	struct body b;
 	struct want want;
 	char own[24], group[256];
@@ -94,19 +123,7 @@ route_post(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 		group[b.model.n] = '\0';
 		want.group = group;
 	}
-	{
-		const struct generation *n = gateway_enter(g, k);
-
-		if (decide(&k->choose, n, &n->active, &want, &d, &e) < 0) {
-			gateway_leave(g, k);
-			reply_error(x, reply_status(&e), NULL, e.code == ERR_NOINPUT ? "model" : NULL, e.msg);
-			return;
-		}
-		jsonw_init(&w, &out);
-		write_decision(&w, &d, &want.request_id, (double)(clock_mono_ns() - start) / 1e3);
-		gateway_leave(g, k);
-	}
-	reply_json(x, 200, &out);
+	answer(g, k, x, &want, start);
 }
 
 void
