@@ -20,6 +20,7 @@
 
 #define STREAM_HIGH ((size_t)256 * 1024)	/* a writer is asked to wait above this */
 #define MAX_SET 32
+#define MAX_LINES 128		/* of a header */
 #define TICK_MS 100
 #define NEVER INT64_MAX
 #define EVICT_A_TICK 64
@@ -332,7 +333,8 @@ queue(struct exchange *x)
 		(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, x->type);
 	for (size_t i = 0; i < x->n_set; i++)
 		(void)MHD_add_response_header(r, x->set[i].name, x->set[i].value);
-	if (x->refused || atomic_load_explicit(&x->h->draining, memory_order_relaxed))
+	/* After a request that was not understood nobody knows where the next one begins. */
+	if (x->refused || x->status == 400 || atomic_load_explicit(&x->h->draining, memory_order_relaxed))
 		(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
 	ok = MHD_queue_response(x->c, x->status, r);
 	MHD_destroy_response(r);
@@ -439,7 +441,7 @@ exchange_on_gone(struct exchange *x, void (*fn)(void *ctx), void *ctx)
 
 /* What the library lets through and RFC 9112 does not. */
 struct strict {
-	unsigned lengths, codings, hosts;
+	unsigned lengths, codings, hosts, lines;
 	const char *why;
 };
 
@@ -451,6 +453,7 @@ check_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t n_name
 	struct strict *s = cls;
 
 	(void)kind;
+	s->lines++;
 	for (size_t i = 0; i < n_name; i++) {
 		unsigned char c = (unsigned char)name[i];
 
@@ -479,11 +482,12 @@ check_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t n_name
 }
 
 static const char *
-ambiguous(struct MHD_Connection *c, const char *version)
+ambiguous(struct MHD_Connection *c, const char *version, unsigned *lines)
 {
 	struct strict s = { 0 };
 
 	MHD_get_connection_values_n(c, MHD_HEADER_KIND, check_header, &s);
+	*lines = s.lines;
 	if (s.lengths + s.codings > 1)
 		return "more than one length of the body";
 	if (s.hosts > 1 || (s.hosts == 0 && strcmp(version, "HTTP/1.0") != 0))
@@ -510,12 +514,16 @@ static enum MHD_Result
 on_header(struct exchange *x, const char *version)
 {
 	struct httpd *h = x->h;
-	const char *why = ambiguous(x->c, version);
+	unsigned lines;
+	const char *why = ambiguous(x->c, version, &lines);
+	const union MHD_ConnectionInfo *size = MHD_get_connection_info(x->c, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	const char *length = MHD_lookup_connection_value(x->c, MHD_HEADER_KIND, "Content-Length");
 	bool crowded;
 
 	if (why != NULL)
 		return refuse(x, 400, why);
+	if (lines > MAX_LINES || (size != NULL && size->header_size > h->o.max_header_bytes))
+		return refuse(x, 431, "the header is too large");
 	if (length != NULL && strtoull(length, NULL, 10) > h->o.max_body_bytes)
 		return refuse(x, 413, "the body is too large");
 	pthread_mutex_lock(&h->lock);

@@ -19,16 +19,23 @@ route_want(const struct body *b, struct slice id, struct want *w)
 	};
 }
 
+/* To the tenth, which is finer than the clock is true. */
+static void
+write_us(struct jsonw *w, const char *key, double us)
+{
+	jsonw_kdouble(w, key, round(us * 10) / 10);
+}
+
 static void
 write_times(struct jsonw *w, const struct router_times *t)
 {
 	jsonw_key(w, "timings_us");
 	jsonw_object(w);
-	jsonw_kdouble(w, "tokenize", t->tokenize);
-	jsonw_kdouble(w, "embed", t->embed);
-	jsonw_kdouble(w, "score", t->score);
-	jsonw_kdouble(w, "policy", t->policy);
-	jsonw_kdouble(w, "total", t->total);
+	write_us(w, "tokenize", t->tokenize);
+	write_us(w, "embed", t->embed);
+	write_us(w, "score", t->score);
+	write_us(w, "policy", t->policy);
+	write_us(w, "total", t->total);
 	jsonw_end_object(w);
 }
 
