@@ -238,7 +238,7 @@ unlink_call(struct relay *r, struct relay_call *k)
 	*at = k->next;
 }
 
-/* Start what is due, end what was cancelled before it started, wake what was paused. Milliseconds to the next due one. */
+/* Start what is due, end what was cancelled, wake what was paused. Milliseconds to the next due one. */
 static int
 turn(struct relay *r)
 {

@@ -410,6 +410,7 @@ submit(struct chat *c, double delay, struct err *e)
 	const char *headers[64];
 	char url[2048], auth[1024];
 	struct buf out = BUF_INIT;
+	struct relay_call *call;
 	size_t n = 0, base = strlen(d->api_base);
 	struct relay_request q = { .url = url, .headers = headers, .connect_timeout = CONNECT_SECONDS, .delay = delay,
 		.on_head = on_head, .on_body = on_body, .on_done = on_done, .ctx = c };
@@ -443,11 +444,11 @@ submit(struct chat *c, double delay, struct err *e)
 	backend_begin(c->d.backend);
 	c->sent_ns = clock_mono_ns() + (int64_t)(delay * 1e9);
 	pthread_mutex_lock(&c->lock);
-	c->call = relay_submit(c->g->relay, &q, e);
+	call = c->call = relay_submit(c->g->relay, &q, e);
 	pthread_mutex_unlock(&c->lock);
 	buf_finish(&out);
-	if (c->call != NULL)
-		return 0;
+	if (call != NULL)
+		return 0;	/* from here on c may be gone already */
 	note_outcome(c, RELAY_REFUSED);
 	return -1;
 }
@@ -474,7 +475,7 @@ attempt(struct chat *c, struct gateway_worker *k, double delay, struct err *e)
 		c->decision_seconds = (double)(clock_mono_ns() - start) / 1e9;
 		if (r < 0)
 			return -1;
-		c->d.score = c->d.cost = NULL;
+		c->d.score = c->d.cost = c->d.latency = NULL;
 		if (c->n_tried < MAX_TRIED)
 			c->tried[c->n_tried++] = c->d.backend;
 		if (c->d.deployment->api_base != NULL && c->d.deployment->unset == NULL)
@@ -543,5 +544,5 @@ chat_post(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 		if (attempt(c, k, 0, &e) == 0)
 			return;
 	}
-	fail(c, e.code == ERR_NOINPUT ? 404 : e.code == ERR_NO && strstr(e.msg, "limit") != NULL ? 429 : reply_status(&e), e.msg);
+	fail(c, c->d.why == NONE_LIMIT && e.code == ERR_NO ? 429 : reply_status(&e), e.msg);
 }

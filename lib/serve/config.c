@@ -685,7 +685,9 @@ switching_others(struct reader *r, const char *key, const char *path, const stru
 static void
 forbid_remote(struct reader *r, const struct yaml_node *root)
 {
-	static const char *const keys[] = { "master_key", "require_signature", "public_key", "models_dir", "alert_webhook" };
+	static const char *const keys[] = {
+		"master_key", "require_signature", "public_key", "models_dir", "alert_webhook"
+	};
 	const struct yaml_node *g = yaml_get(root, "general_settings");
 	char path[64];
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define BEDROCK "Bedrock is not spoken; give an api_base that speaks OpenAI's API"
+
 const struct config_key config_keys[] = {
 	{ "general_settings.alerting", "alerts go to the log and to alert_webhook alone" },
 	{ "general_settings.alerting_threshold", "alerts go to the log and to alert_webhook alone" },
@@ -42,9 +44,9 @@ const struct config_key config_keys[] = {
 	{ "router_settings.redis_port", "state is kept in this process" },
 	{ "router_settings.redis_url", "state is kept in this process" },
 	{ "router_settings.set_verbose", "LITELLM_LOG=DEBUG makes the log verbose" },
-	{ "model_list.litellm_params.aws_access_key_id", "Bedrock is not spoken; give an api_base that speaks OpenAI's API" },
-	{ "model_list.litellm_params.aws_region_name", "Bedrock is not spoken; give an api_base that speaks OpenAI's API" },
-	{ "model_list.litellm_params.aws_secret_access_key", "Bedrock is not spoken; give an api_base that speaks OpenAI's API" },
+	{ "model_list.litellm_params.aws_access_key_id", BEDROCK },
+	{ "model_list.litellm_params.aws_region_name", BEDROCK },
+	{ "model_list.litellm_params.aws_secret_access_key", BEDROCK },
 	{ "model_list.litellm_params.api_version", "Azure's API is not spoken; give an api_base that speaks OpenAI's API" },
 	{ "model_list.litellm_params.drop_params", "parameters are passed on as they came" },
 	{ "model_list.litellm_params.mock_response", "answers are not made up" },

@@ -95,10 +95,9 @@ by_strategy(struct worker *k, const struct generation *g, enum strategy s, const
 {
 	struct ask a = { &g->config->router, s, w->stream, w->input_tokens, &k->rng };
 	size_t m = field(k, g, p, n, within, w), i;
-	enum none why;
 
-	if ((i = strategy_choose(&a, k->pick, m, &why)) == STRATEGY_NONE)
-		return none(why, w, e);
+	if ((i = strategy_choose(&a, k->pick, m, &out->why)) == STRATEGY_NONE)
+		return none(out->why, w, e);
 	out->deployment = k->pick[i].d;
 	out->backend = k->pick[i].b;
 	out->field = m;
@@ -136,7 +135,7 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	const struct router_settings *s = &g->config->router;
 	struct router_scratch *scratch = loaded_scratch(b->model, k->index);
 	size_t m = b->model->router->models.len;
-	struct policy p = POLICY_INIT;
+	struct policy p = router_policy(b->model->router);
 	struct policy_choice c;
 
 	if (scratch == NULL || mem_grow((void **)&k->allowed, &k->cap_allowed, m, sizeof *k->allowed, NULL) < 0) {
@@ -153,7 +152,6 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	p.max_cost = fmin(w->max_cost, s->max_cost);
 	p.max_latency = fmin(w->max_latency, s->max_latency);
 	p.request = w->request_id;
-	p.seed = b->model->router->seed;
 	router_route(b->model->router, &p, w->prompt, scratch, &c);
 	if (c.model == POLICY_NONE)
 		return err_set(e, ERR_NO, "no model meets max_cost, max_latency and the capabilities that are asked for");
@@ -165,6 +163,7 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	out->explored = c.explored;
 	out->score = scratch->score;
 	out->cost = scratch->cost;
+	out->latency = scratch->latency;
 	out->times = scratch->times;
 	return by_strategy(k, g, STRATEGY_SHUFFLE, b->label[c.model].pick, b->label[c.model].n, within, w, out, e);
 }

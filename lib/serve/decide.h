@@ -50,9 +50,10 @@ struct decision {
 	const char *runner_up_name;	/* NULL none */
 	double propensity;
 	bool explored;
-	const float *score, *cost;	/* [labels] in the worker's scratch; NULL without a model */
+	const float *score, *cost, *latency;	/* [labels] in the worker's scratch; NULL without a model */
 	struct router_times times;	/* us */
 	size_t field;			/* deployments that it chose among */
+	enum none why;			/* there was none to choose, where decide failed with ERR_NO */
 };
 
 /* A server thread's own. */

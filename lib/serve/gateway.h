@@ -72,7 +72,10 @@ struct gateway_worker *gateway_worker(struct gateway *);
 /* The generation, held until gateway_leave; one at a time per thread. */
 const struct generation *gateway_enter(struct gateway *, const struct gateway_worker *);
 void gateway_leave(struct gateway *, const struct gateway_worker *);
-/* Load config and model anew and swap them in. The old ones stay when it fails. Any thread but an HTTP thread that is within gateway_enter. */
+/*
+ * Load config and model anew and swap them in; the old ones stay when it fails.
+ * Not from a thread that is within gateway_enter.
+ */
 int gateway_reload(struct gateway *, struct err *e);
 
 #endif

@@ -71,7 +71,8 @@ generation_bind(struct generation *g, struct loaded *l, const struct log *log, s
 		available += out->label[i].n > 0;
 	}
 	if (available == 0)
-		return err_set(e, ERR_CONFIG, "%s: none of the model's %zu labels has a deployment in model_list", l->origin, m);
+		return err_set(e, ERR_CONFIG, "%s: none of the model's %zu labels has a deployment in model_list",
+			l->origin, m);
 	out->model = loaded_ref(l);
 	return 0;
 }

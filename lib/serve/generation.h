@@ -56,6 +56,7 @@ struct generation *generation_ref(const struct generation *);	/* hold it beyond 
 void generation_unref(struct generation *);	/* NULL is fine; the last one frees */
 /* Bind another model against the same deployments, as switching needs. Owned by the generation's arena. */
 int generation_bind(struct generation *, struct loaded *, const struct log *, struct binding *out, struct err *e);
-const struct route_set *generation_group(const struct generation *, const char *name);	/* aliases followed; NULL none */
+/* Aliases followed; NULL when there is no such group. */
+const struct route_set *generation_group(const struct generation *, const char *name);
 
 #endif

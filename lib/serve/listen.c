@@ -25,7 +25,8 @@ split(const char *address, char host[256], char port[8])
 	const char *colon = strrchr(address, ':'), *from = address;
 	size_t n;
 
-	if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) > 5 || strspn(colon + 1, "0123456789") != strlen(colon + 1))
+	if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) > 5 ||
+	    strspn(colon + 1, "0123456789") != strlen(colon + 1))
 		return -1;
 	n = (size_t)(colon - address);
 	if (n > 1 && from[0] == '[' && from[n - 1] == ']') {

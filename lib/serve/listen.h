@@ -21,7 +21,7 @@ int listen_open(const char *address, char **path, struct err *e);
 unsigned listen_port(int fd);
 /* Does the address reach this machine alone (loopback or unix)? A malformed one does not. */
 bool listen_local(const char *address);
-/* The first socket of the service manager's protocol (sd_listen_fds(3)): pid and fds as in LISTEN_PID, LISTEN_FDS; -1 none. */
+/* The first socket that the service manager hands over (sd_listen_fds(3)); LISTEN_PID, LISTEN_FDS. -1 none. */
 int listen_inherited(const char *pid, const char *fds);
 
 #endif

@@ -16,7 +16,8 @@ observe_upstream(struct gateway *g, const struct event *v)
 	const char *id = v->d->deployment->id;
 	bool ok = v->status >= 200 && v->status < 300;
 
-	metrics_add(g->metrics, M_UPSTREAM, (const char *[]){ id, ok ? "ok" : v->error == NULL ? "upstream" : v->error }, 1);
+	metrics_add(g->metrics, M_UPSTREAM,
+		(const char *[]){ id, ok ? "ok" : v->error == NULL ? "upstream" : v->error }, 1);
 	if (!isnan(v->upstream_seconds))
 		metrics_add(g->metrics, M_UPSTREAM_SECONDS, (const char *[]){ id }, v->upstream_seconds);
 	if (!isnan(v->ttft_seconds))

@@ -50,6 +50,7 @@ write_scores(struct jsonw *w, const struct decision *d)
 		jsonw_kdouble(w, models->keys[i], d->score[i]);
 	jsonw_end_object(w);
 	jsonw_kdouble(w, "expected_cost", d->cost == NULL ? NAN : (double)d->cost[d->label]);
+	jsonw_kdouble(w, "expected_latency", d->latency == NULL ? NAN : (double)d->latency[d->label]);
 	jsonw_kstr(w, "model_sha256", d->model->sha256);
 	jsonw_kstr(w, "model_version", d->model->version[0] == '\0' ? NULL : d->model->version);
 }
