@@ -25,6 +25,8 @@
 #include "serve/live.h"
 #include "serve/metrics.h"
 
+struct switching;
+
 struct gateway_opts {
 	struct httpd_opts http;		/* handle, done and ctx are the gateway's */
 	const char *config_path;
@@ -43,7 +45,8 @@ struct gateway {
 	struct jobs *jobs;
 	struct relay *relay;		/* forwards */
 	struct metrics *metrics;
-	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
+	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation, and over switching */
+	struct switching *switching;	/* NULL: never was on */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
 	atomic_uint workers;
 	atomic_bool draining;
