@@ -42,7 +42,7 @@ homes() {
 		cjson/ lib/fmt/json
 		yaml lib/fmt/yaml
 		cblas lib/math/mat
-		sodium lib/fmt/hash
+		sodium lib/\(fmt/hash\|trust/\)
 		sqlite3 lib/data/rundb
 		zlib lib/fmt/stream
 		zstd lib/fmt/stream
