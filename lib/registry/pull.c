@@ -165,8 +165,7 @@ done_fetch(void *ctx, size_t i, enum store_outcome o, const struct store_info *i
 
 	if (o == STORE_OK) {
 		j->p->fetched++;
-		if (j->v->files[j->todo[i]].size_bytes != UINT64_MAX)
-			j->p->fetched_bytes += j->v->files[j->todo[i]].size_bytes - part->have_bytes;
+		j->p->fetched_bytes += info->size_bytes - part->have_bytes;
 		if (j->p->progress != NULL)
 			progress_show(j->p->progress, "pull", (double)j->p->fetched, (double)j->n, "objects");
 		if (cache_part_commit(j->cache, part, e) < 0)
