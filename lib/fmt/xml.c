@@ -167,9 +167,9 @@ text(struct xml *x, struct slice *out)
 	while (x->p < x->end && *x->p != '<')
 		x->p++;
 	*out = (struct slice){ from, (size_t)(x->p - from) };
-	if (x->depth > 0)
-		return x->p == x->end ? fail(x, "the text ends inside an element") : XML_TEXT;
-	return slice_trim(*out).n == 0 ? xml_next(x, out) : fail(x, "text outside the root element");
+	if (x->depth == 0)
+		return fail(x, "text outside the root element");
+	return x->p == x->end ? fail(x, "the text ends inside an element") : XML_TEXT;
 }
 
 enum xml_event
@@ -183,7 +183,11 @@ xml_next(struct xml *x, struct slice *out)
 		*out = local(x->open[--x->depth]);
 		return XML_END;
 	}
-	while (x->p < x->end && *x->p == '<') {
+	for (;;) {
+		while (x->depth == 0 && x->p < x->end && blank(*x->p))
+			x->p++;
+		if (x->p == x->end || *x->p != '<')
+			break;
 		if (at(x, "<?")) {
 			if (!skip_past(x, "?>"))
 				return fail(x, "an instruction without end");

@@ -13,10 +13,10 @@
  *      or http to a loopback or one of the two link-local addresses only
  *   4. the instance's metadata (IMDSv2), unless AWS_EC2_METADATA_DISABLED=true;
  *      asked only when nothing else is set, with a time-out of one second
- * Region: the caller's, AWS_REGION, AWS_DEFAULT_REGION, the profile's, and the
- * instance's where the credentials came from it. Endpoint: the caller's,
- * AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's endpoint_url
- * (AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true drops all but the caller's).
+ * Region: the caller's, AWS_REGION, AWS_DEFAULT_REGION, the profile's. Endpoint:
+ * the caller's, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's
+ * endpoint_url (AWS_IGNORE_CONFIGURED_ENDPOINT_URLS=true drops all but the
+ * caller's).
  * Credentials that expire are fetched anew five minutes before they do.
  * Not taken: SSO, assumed roles, web identity (run `aws configure
  * export-credentials` as credential_process); a profile that asks for them is
@@ -42,6 +42,8 @@ struct awsconf_opts {
 	const char *profile, *region, *endpoint;	/* from options; NULL: found as above */
 	const char *const *allowed_hosts;		/* as http_opts; for the metadata addresses too */
 	size_t n_allowed_hosts;
+	const char *ca_file;		/* for a container's https address, as http_opts; NULL the system's */
+	bool ca_only;
 	bool anonymous;			/* no credentials: requests go unsigned */
 	struct cancel *cancel;		/* borrowed for its life */
 };
