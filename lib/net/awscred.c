@@ -209,8 +209,8 @@ awscred_process(const char *command, struct cancel *cancel, struct aws_credentia
 {
 	char *line = mem_strdup(command, e), *words[MAX_WORDS + 1];
 	struct buf text = BUF_INIT;
-	int from, status = 0, r = -1;
-	pid_t pid;
+	int from = -1, status = 0, r = -1;
+	pid_t pid = 0;
 
 	if (line == NULL || split_words(line, words, e) < 0 || start(words, &pid, &from, e) < 0)
 		goto out;

@@ -142,6 +142,8 @@ plain(enum err_code code, long status, const struct s3err *s, const struct s3err
 	if (c->content_type != NULL && strncmp(c->content_type, "text/html", 9) == 0)
 		return err_set(e, code, "%s: %ld with a web page, not S3's answer: a proxy, or the wrong endpoint? (%s)",
 			c->what, status, c->endpoint);
+	if (status == 404)
+		return err_set(e, code, "%s: there is no such object (404)", c->what);
 	return err_set(e, code, "%s: the server answers %ld and gives no reason", c->what, status);
 }
 

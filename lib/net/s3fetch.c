@@ -139,7 +139,7 @@ s3fetch_get(struct s3 *s, const struct s3_get *g, uint64_t expect_bytes, struct 
 			ans.transient = true;
 			err_set(e, ERR_UNAVAILABLE, "the answer is shorter than it said");
 		}
-		if (out == S3_FAILED && e->code == ERR_INPUT)
+		if (out == S3_FAILED && e->code == ERR_INPUT && ans.status < 300)
 			out = S3_CHANGED;
 		if (x.at - before >= PROGRESS)
 			n = 1;
