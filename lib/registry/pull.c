@@ -23,6 +23,7 @@ struct job {
 	size_t *again, n_again;		/* of them, to be fetched anew from the beginning */
 	char (*keys)[STORE_KEY_MAX];
 	struct lease lease;
+	bool same;		/* the pointer is the one that was seen before */
 };
 
 /* ---- which version --------------------------------------------------------------- */
@@ -58,20 +59,19 @@ get_pointer(struct job *j, struct err *e)
 	struct pull *p = j->p;
 	struct registry_head h = { .doc = BUF_INIT };
 	struct known_pointer seen;
-	bool same = false;
 	int r = 0;
 
 	if (!p->offline) {
 		r = known_pointer(j->r->known, p->name, p->channel, &seen, e);
 		if (r == 0)
 			r = registry_head_if(j->r, p->name, p->channel, seen.etag[0] != '\0' ? seen.etag : NULL, &h,
-			    &same, e);
+			    &j->same, e);
 		buf_finish(&seen.doc);
-		if (r == 0 && !same && !h.there)
+		if (r == 0 && !j->same && !h.there)
 			r = err_set(e, ERR_NOINPUT, "%s: %s has no channel %s", store_name(j->r->store), p->name,
 			    p->channel);
 	}
-	if (r == 0 && (p->offline || same)) {
+	if (r == 0 && (p->offline || j->same)) {
 		registry_head_finish(&h);
 		r = registry_head_known(j->r, p->name, p->channel, &h, e);
 	}
@@ -113,6 +113,20 @@ get_version(struct job *j, const char *version, const uint8_t *digest, struct ve
 	    (struct slice){ v->minisig.p, v->minisig.len }, e);
 }
 
+/* A poll that found nothing new, with the version in use: no more to do. */
+static bool
+nothing_new(struct job *j)
+{
+	struct checkout c = { .fd = -1 };
+
+	if (!j->p->poll || !j->same || (c.fd = open(j->p->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return false;
+	checkout_link(&c, "current", j->p->before);
+	(void)close(c.fd);
+	return strcmp(j->p->before, j->p->pointer.version) == 0;
+}
+
+/* 1: the version is in v; 0: there is nothing to do. */
 static int
 choose(struct job *j, struct version *v, struct err *e)
 {
@@ -124,13 +138,17 @@ choose(struct job *j, struct version *v, struct err *e)
 	if (p->version == NULL) {
 		if (get_pointer(j, e) < 0)
 			return -1;
-		return get_version(j, p->pointer.version, p->pointer.manifest_sha256, v, e);
+		if (nothing_new(j)) {
+			memcpy(p->got, p->before, sizeof p->got);
+			return 0;
+		}
+		return get_version(j, p->pointer.version, p->pointer.manifest_sha256, v, e) < 0 ? -1 : 1;
 	}
 	if (p->offline)
 		memcpy(version, p->version, strlen(p->version) + 1);
 	else if (registry_resolve(j->r, p->name, p->version, version, digest, &have, e) < 0)
 		return -1;
-	return get_version(j, version, have ? digest : NULL, v, e);
+	return get_version(j, version, have ? digest : NULL, v, e) < 0 ? -1 : 1;
 }
 
 /* ---- its contents ---------------------------------------------------------------- */
@@ -331,13 +349,14 @@ pull(struct registry *r, struct cache *cache, struct pull *p, struct err *e)
 {
 	struct version v = { .n = 0 };
 	struct job j = { .r = r, .cache = cache, .p = p, .v = &v };
-	int ret = -1;
+	int ret;
 
 	p->pointer = (struct pointer){ .name = "" };
 	p->changed = false;
 	p->fetched = 0;
 	p->fetched_bytes = 0;
-	if (choose(&j, &v, e) == 0 && put_to_use(&j, e) == 0) {
+	ret = choose(&j, &v, e);
+	if (ret > 0 && (ret = put_to_use(&j, e)) == 0) {
 		memcpy(p->got, v.version, sizeof p->got);
 		ret = cache_trim(cache, e);
 	}

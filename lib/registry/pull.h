@@ -22,6 +22,7 @@ struct pull {
 	bool offline;			/* from what is remembered and cached alone; expired is fine */
 	bool lease;			/* fetch under a lease in the store, one host at a time */
 	const char *owner;		/* of the lease */
+	bool poll;			/* an unchanged pointer whose version is in use is all: one request */
 	const struct progress *progress;
 	/* out */
 	struct pointer pointer;		/* name "" when version was given */
@@ -32,13 +33,5 @@ struct pull {
 };
 
 int pull(struct registry *, struct cache *, struct pull *, struct err *e);
-
-/*
- * One plain object into a file: fetched when its ETag is not etag (in and out,
- * "" none), renamed into place when whole. With keys KEY.minisig must hold.
- * *changed tells whether the file is new.
- */
-int pull_object(struct registry *, const char *key, const char *file, char etag[STORE_ETAG],
-	bool *changed, struct err *e);
 
 #endif

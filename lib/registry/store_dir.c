@@ -228,7 +228,7 @@ dir_fetch(void *impl, const struct store_fetch *q, uint8_t got[32], struct store
 	struct store_info mine;
 	struct sha256 h;
 	struct stat st;
-	uint64_t size;
+	uint64_t size = 0;
 	uint8_t d[32];
 	char *piece = NULL;
 	int fd;

@@ -162,7 +162,7 @@ version_build(const char *name, const char *path, int64_t created_us, const stru
 	struct cancel *cancel, struct version *v, struct err *e)
 {
 	struct tree t = { 0 };
-	const char *root;
+	const char *root = NULL;
 	int64_t newest_us = 0;
 	char when[28], comment[320];
 	int r = -1;
