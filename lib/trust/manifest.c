@@ -229,8 +229,8 @@ verify_keys(const struct manifest *m, const struct buf *b, const struct public_k
 	struct err *e)
 {
 	if (m->type != MANIFEST_ED25519)
-		return err_set(e, ERR_NO, "the manifest is %s, and a public key is configured: an Ed25519 signature is required",
-			m->type == MANIFEST_HMAC ? "signed by HMAC" : "not signed");
+		return err_set(e, ERR_NO, "the manifest is %s, and a public key is configured: "
+			"an Ed25519 signature is required", m->type == MANIFEST_HMAC ? "signed by HMAC" : "not signed");
 	for (size_t i = 0; i < n; i++)
 		if (key_verify(&keys[i], b->p, b->len, m->signature)) {
 			if (which != NULL)
@@ -248,8 +248,8 @@ verify_hmac(const struct manifest *m, const struct buf *b, struct slice secret, 
 	if (secret.n == 0)
 		return err_set(e, ERR_NO, "no key to verify the manifest with");
 	if (m->type != MANIFEST_HMAC)
-		return err_set(e, ERR_NO, "the manifest is %s, and a secret is configured: an HMAC-SHA256 signature is required",
-			m->type == MANIFEST_ED25519 ? "signed by Ed25519" : "not signed");
+		return err_set(e, ERR_NO, "the manifest is %s, and a secret is configured: "
+			"an HMAC-SHA256 signature is required", m->type == MANIFEST_ED25519 ? "signed by Ed25519" : "not signed");
 	hmac(b, secret, want);
 	return sodium_memcmp(want, m->signature, sizeof want) == 0 ? 0 :
 		err_set(e, ERR_NO, "the manifest's HMAC is wrong: another secret, or it was changed");
@@ -368,12 +368,14 @@ skip_known(struct jread *r, struct slice key, bool top, struct err *e)
 			(void)jread_skip(r);
 			return 0;
 		}
-	return err_set(e, ERR_INPUT, "byte %zu: unknown key '%.*s'", jread_offset(r), (int)(key.n < 64 ? key.n : 64), key.p);
+	return err_set(e, ERR_INPUT, "byte %zu: unknown key '%.*s'", jread_offset(r),
+		(int)(key.n < 64 ? key.n : 64), key.p);
 }
 
 /* A string (null gives SLICE_NONE where it may), given once. */
 static int
-json_string(struct jread *r, struct arena *a, const char *key, bool null, struct slice *out, bool *seen, struct err *e)
+json_string(struct jread *r, struct arena *a, const char *key, bool null, struct slice *out, bool *seen,
+	struct err *e)
 {
 	struct slice raw;
 	bool escaped;

@@ -10,13 +10,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/io.h"
 #include "base/mem.h"
-#include "fmt/hash.h"
+#include "trust/crypto.h"
 
 #define MAX_PATH ((size_t)4096)
 #define MAX_DEPTH 64
-#define CHUNK ((size_t)256 * 1024)
 
 bool
 tree_name_ok(struct slice path)
@@ -251,21 +249,7 @@ tree_open(const char *root, const char *path, struct err *e)
 int
 tree_hash_fd(int fd, uint8_t sha256[32], uint64_t *bytes, struct err *e)
 {
-	uint8_t *p = mem_aligned(CHUNK, 1, e);
-	struct sha256 s;
-	size_t got;
-	int r = p == NULL ? -1 : 0;
-
-	sha256_init(&s);
-	*bytes = 0;
-	while (r == 0 && (r = io_read_full(fd, p, CHUNK, &got, e)) == 0 && got > 0) {
-		sha256_add(&s, p, got);
-		*bytes += got;
-	}
-	if (r == 0)
-		sha256_final(&s, sha256);
-	free(p);
-	return r;
+	return crypto_digest_fd(fd, sha256, NULL, bytes, e);
 }
 
 int

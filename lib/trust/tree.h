@@ -4,7 +4,7 @@
  * Paths are relative, with '/', matched whole: no empty, "." or ".." part, no
  * control bytes, valid UTF-8. No symbolic link below the root is ever followed,
  * so that no path leads out of it.
- * Depends on: fmt/hash, base.  Threads: separate values are independent.
+ * Depends on: trust/crypto, base.  Threads: separate values are independent.
  */
 #ifndef LLMR_TRUST_TREE_H
 #define LLMR_TRUST_TREE_H
