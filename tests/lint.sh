@@ -43,6 +43,7 @@ homes() {
 		yaml lib/fmt/yaml
 		cblas lib/math/mat
 		sodium lib/\(fmt/hash\|trust/\)
+		openssl/ lib/trust/crypto
 		sqlite3 lib/data/rundb
 		zlib lib/fmt/stream
 		zstd lib/fmt/stream
