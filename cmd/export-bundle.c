@@ -138,7 +138,7 @@ cmd_export_bundle(struct ctx *c)
 		return -1;
 	if (out == NULL)
 		return err_set(&c->err, ERR_USAGE, "--output: which file?");
-	if (reg_open(c, NULL, REG_WRITE, &g) < 0)
+	if (reg_open(c, NULL, REG_SIGN, &g) < 0)
 		goto out;
 	if (g.secret == NULL && !g.r.allow_unsigned) {
 		err_set(&c->err, ERR_NOPERM, "a bundle is signed: give --secret-key, or --allow-unsigned");

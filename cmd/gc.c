@@ -45,10 +45,8 @@ cmd_gc(struct ctx *c)
 	if (g.grace_us < (int64_t)24 * 3600 * 1000000 && !g.dry_run && !opt_flag(c, "force"))
 		return err_set(&c->err, ERR_USAGE, "--grace: less than 24h could take contents from under a push that "
 		    "is running: --force when none is");
-	if (reg_open(c, c->n_args > 0 ? c->args[0] : NULL, g.dry_run ? REG_READ : REG_WRITE, &reg) == 0) {
-		g.owner = reg.owner;
+	if (reg_open(c, c->n_args > 0 ? c->args[0] : NULL, REG_SIGN, &reg) == 0)
 		r = gc_run(&reg.r, &g, &c->err);
-	}
 	if (r == 0 && c->json)
 		print_json(&g);
 	else if (r == 0)

@@ -39,7 +39,7 @@ moved_run(struct ctx *c, const char *name, const char *version, moved_fn *move)
 		return -1;
 	if (p.expect_previous != NULL && strcmp(p.expect_previous, "none") == 0)
 		p.expect_previous = "";
-	if (reg_open(c, NULL, REG_WRITE, &g) == 0 && (r = move(&g.r, name, version, &p, &c->err)) == 0)
+	if (reg_open(c, NULL, REG_SIGN, &g) == 0 && (r = move(&g.r, name, version, &p, &c->err)) == 0)
 		print_result(c, &p);
 	reg_close(&g);
 	return r;

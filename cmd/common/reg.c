@@ -119,7 +119,12 @@ name_owner(char out[LAYOUT_NAME])
 static int
 add_key(struct reg *g, const struct public_key *k, struct err *e)
 {
-	void *p = mem_realloc(g->keys, g->r.trust.n + 1, sizeof *g->keys, e);
+	void *p;
+
+	for (size_t i = 0; i < g->r.trust.n; i++)
+		if (memcmp(&g->keys[i], k, sizeof *k) == 0)
+			return 0;
+	p = mem_realloc(g->keys, g->r.trust.n + 1, sizeof *g->keys, e);
 
 	if (p == NULL)
 		return -1;
@@ -179,7 +184,7 @@ int
 reg_keys(struct ctx *c, enum reg_use use, struct reg *g)
 {
 	const struct key_password password = { get_password, c };
-	const char *file = use == REG_WRITE ? opt_str(c, "secret-key") : NULL;
+	const char *file = use != REG_READ ? opt_str(c, "secret-key") : NULL;
 	struct public_key k;
 
 	g->enforce = opt_flag(c, "require-signature");
@@ -222,7 +227,7 @@ reg_open(struct ctx *c, const char *url, enum reg_use use, struct reg *g)
 		goto out;
 	g->r.store = g->store;
 	g->r.known = g->known;
-	g->r.no_cas = use == REG_WRITE && opt_flag(c, "no-cas");
+	g->r.no_cas = use != REG_READ && opt_flag(c, "no-cas");
 	g->r.log = &c->log;
 	g->r.cancel = c->cancel;
 	r = registry_open(&g->r, opt_str(c, "registry-id"), &c->err);

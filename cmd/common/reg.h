@@ -15,7 +15,8 @@
 
 enum reg_use {
 	REG_READ,	/* must be there */
-	REG_WRITE	/* a folder is made where it is absent; --secret-key signs */
+	REG_SIGN,	/* as REG_READ; --secret-key signs */
+	REG_WRITE	/* as REG_SIGN; a folder is made where it is absent */
 };
 
 struct reg {

@@ -6,11 +6,9 @@
 
 #include "base/map.h"
 #include "base/mem.h"
-#include "registry/lease.h"
 #include "registry/version.h"
 
 #define UPLOAD_AGE_US ((int64_t)24 * 3600 * 1000000)
-#define LEASE_US ((int64_t)120 * 1000000)
 
 struct object {
 	char *key;
@@ -36,7 +34,6 @@ struct sweep {
 	struct map named;	/* "NAME/VERSION" that a pointer or alias names */
 	struct map used;	/* keys of objects that stay */
 	struct arena arena;
-	struct lease lease;
 };
 
 static int
@@ -230,7 +227,7 @@ drop(struct sweep *s, const char *key, uint64_t size_bytes, struct err *e)
 	s->g->bytes += size_bytes;
 	if (s->g->dry_run)
 		return 0;
-	if (cancel_check(s->r->cancel, e) < 0 || lease_keep(s->r->store, &s->lease, e) < 0)
+	if (cancel_check(s->r->cancel, e) < 0)
 		return -1;
 	return store_delete(s->r->store, key, e) == STORE_OK ? 0 : -1;
 }
@@ -303,11 +300,8 @@ gc_run(struct registry *r, struct gc *g, struct err *e)
 	struct sweep s = { .r = r, .g = g };
 	int ret = -1;
 
-	if ((g->dry_run || (registry_begin_write(r, e) == 0 &&
-	    lease_take(r->store, LAYOUT_GC_LEASE, g->owner, LEASE_US, &s.lease, e) == 0)) &&
-	    store_now(r->store, &s.now_us, e) == 0)
+	if ((g->dry_run || registry_begin_write(r, e) == 0) && store_now(r->store, &s.now_us, e) == 0)
 		ret = run(&s, e);
-	lease_release(r->store, &s.lease);
 	map_finish(&s.named);
 	map_finish(&s.used);
 	arena_finish(&s.arena);

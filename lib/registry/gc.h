@@ -6,7 +6,7 @@
  * grace period, by the store's clock. Objects go when no manifest that stays
  * names them. Objects are listed before manifests are read, and each is looked
  * at once more right before it goes: publish writes an old object anew before
- * it relies on it. A manifest that cannot be read stops everything: nothing is
+ * it relies on it. Two at once do each other no harm. A manifest that cannot be read stops everything: nothing is
  * deleted on a guess.
  * Depends on: registry.  Threads: one at a time.
  */
@@ -19,7 +19,6 @@ struct gc {
 	int64_t grace_us;
 	size_t keep;		/* newest versions of each model */
 	bool dry_run;
-	const char *owner;	/* of the lease that keeps two of them apart */
 	/* Told of everything that goes (or would go), before it does. NULL none. */
 	void (*report)(void *ctx, const char *key, uint64_t size_bytes);
 	void *ctx;

@@ -8,7 +8,6 @@
  *	models/NAME/channels/CHANNEL                signed pointer to a version
  *	models/NAME/locks/LOCK                      lease
  *	models/NAME/current/FILE                    plain copy for who polls one key
- *	locks/gc                                    lease of a running gc
  *
  * Depends on: base/str.  Threads: pure.
  */
@@ -26,7 +25,6 @@
 #define LAYOUT_ROOT "registry.json"
 #define LAYOUT_OBJECTS "objects/sha256/"
 #define LAYOUT_PROBE "probe/"
-#define LAYOUT_GC_LEASE "locks/gc"
 
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,63} */
 bool layout_name_ok(struct slice name);

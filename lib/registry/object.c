@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "trust/minisig.h"
@@ -11,24 +12,32 @@
 static int
 check(struct store *s, const struct seal_trust *t, const char *key, const char *tmp, struct err *e)
 {
-	struct buf sig = BUF_INIT;
+	struct buf doc = BUF_INIT;
+	struct minisig m;
 	char name[STORE_KEY_MAX];
 	enum store_outcome o;
-	int r = -1;
+	size_t k;
+	int fd = -1, r = -1;
 
 	if (t->n == 0)
 		return t->allow_unsigned ? 0 : err_set(e, ERR_NOPERM, "%s: %s: signatures are enforced here: give "
 		    "--public-key", store_name(s), key);
 	if (snprintf(name, sizeof name, "%s.minisig", key) >= (int)sizeof name)
 		return err_set(e, ERR_USAGE, "the key '%s' is too long", key);
-	o = store_get(s, name, NULL, MINISIG_MAX, &sig, NULL, e);
+	o = store_get(s, name, NULL, MINISIG_MAX, &doc, NULL, e);
 	if (o == STORE_ABSENT)
 		err_set(e, ERR_NOPERM, "%s: %s is not signed: there is no %s", store_name(s), key, name);
-	else if (o == STORE_OK && (r = minisig_check_file(tmp, sig.p, sig.len, t->keys, t->n, NULL, e)) < 0) {
-		e->code = ERR_NOPERM;
-		err_wrap(e, "%s: %s", store_name(s), key);
+	else if (o == STORE_OK && minisig_parse(doc.p, doc.len, &m, e) == 0) {
+		if ((k = minisig_key(&m, t->keys, t->n)) == t->n)
+			err_set(e, ERR_NOPERM, "%s is signed by a key that is not trusted here", key);
+		else if ((fd = io_open_read(tmp, e)) >= 0 && (r = minisig_verify_fd(&m, &t->keys[k], fd, e)) < 0) {
+			e->code = ERR_NOPERM;
+			err_wrap(e, "%s: %s", store_name(s), key);
+		}
 	}
-	buf_finish(&sig);
+	if (fd >= 0)
+		(void)close(fd);
+	buf_finish(&doc);
 	return r;
 }
 

@@ -165,6 +165,7 @@ version_build(const char *name, const char *path, int64_t created_us, const stru
 	const char *root = NULL;
 	int64_t newest_us = 0;
 	char when[28], comment[320];
+	uint8_t hash[64];
 	int r = -1;
 
 	*v = (struct version){ .n = 0 };
@@ -182,7 +183,8 @@ version_build(const char *name, const char *path, int64_t created_us, const stru
 	r = 0;
 	if (key != NULL) {
 		trusted_comment(v, comment);
-		r = minisig_sign_bytes(v->manifest.p, v->manifest.len, comment, key, &v->minisig, e);
+		minisig_digest(v->manifest.p, v->manifest.len, hash);
+		r = minisig_sign(key, hash, comment, NULL, &v->minisig, e);
 	}
 out:
 	tree_free(&t);
@@ -194,9 +196,9 @@ out:
 static int
 check_signature(const struct version *v, const struct seal_trust *t, struct err *e)
 {
+	struct minisig m;
 	char want[320];
-	struct buf comment = BUF_INIT;
-	int r;
+	size_t k;
 
 	if (t->n == 0 && t->allow_unsigned)
 		return 0;
@@ -204,17 +206,18 @@ check_signature(const struct version *v, const struct seal_trust *t, struct err 
 		return err_set(e, ERR_NOPERM, "no public key to check its signature with: give --public-key");
 	if (v->minisig.len == 0)
 		return err_set(e, ERR_NOPERM, "is not signed");
-	r = minisig_check_bytes(v->manifest.p, v->manifest.len, v->minisig.p, v->minisig.len, t->keys, t->n,
-	    &comment, e);
-	if (r < 0) {
+	if (minisig_parse(v->minisig.p, v->minisig.len, &m, e) < 0)
+		return -1;
+	if ((k = minisig_key(&m, t->keys, t->n)) == t->n)
+		return err_set(e, ERR_NOPERM, "is signed by a key that is not trusted here");
+	if (minisig_verify(&m, &t->keys[k], v->manifest.p, v->manifest.len, e) < 0) {
 		e->code = ERR_NOPERM;
-	} else {
-		trusted_comment(v, want);
-		if (strcmp(buf_cstr(&comment), want) != 0)
-			r = err_set(e, ERR_NOPERM, "its signature is of another model or version");
+		return -1;
 	}
-	buf_finish(&comment);
-	return r;
+	trusted_comment(v, want);
+	if (strcmp(m.trusted, want) != 0)
+		return err_set(e, ERR_NOPERM, "its signature is of another model or version");
+	return 0;
 }
 
 static int
