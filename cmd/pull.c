@@ -164,7 +164,7 @@ from_registry(struct ctx *c, const char *url)
 	    layout_check("--version", w.pull.version, ERR_USAGE, &c->err) < 0))
 		return -1;
 	w.pull.out = opt_str(c, "output") != NULL ? opt_str(c, "output") : w.pull.name;
-	if (reg_open(c, url, REG_READ, &g) == 0 && reg_cache_dir(c, &cache) == 0) {
+	if (reg_open(c, url, w.pull.offline ? REG_OFFLINE : REG_READ, &g) == 0 && reg_cache_dir(c, &cache) == 0) {
 		buf_str(&cache, "/registry");
 		w.g = &g;
 		w.pull.owner = g.owner;

@@ -184,7 +184,7 @@ int
 reg_keys(struct ctx *c, enum reg_use use, struct reg *g)
 {
 	const struct key_password password = { get_password, c };
-	const char *file = use != REG_READ ? opt_str(c, "secret-key") : NULL;
+	const char *file = use >= REG_SIGN ? opt_str(c, "secret-key") : NULL;
 	struct public_key k;
 
 	g->enforce = opt_flag(c, "require-signature");
@@ -221,13 +221,15 @@ reg_open(struct ctx *c, const char *url, enum reg_use use, struct reg *g)
 	name_owner(g->owner);
 	if (reg_keys(c, use, g) < 0 || reg_state_dir(c, &state) < 0)
 		goto out;
-	if ((g->store = reg_store(c, url, use == REG_WRITE, &g->hosts)) == NULL)
+	g->store = use == REG_OFFLINE && strncmp(url, "dir:", 4) == 0 ? store_closed(url, &c->err) :
+		reg_store(c, url, use == REG_WRITE, &g->hosts);
+	if (g->store == NULL)
 		goto out;
 	if ((g->known = known_open(buf_cstr(&state), store_name(g->store), &c->err)) == NULL)
 		goto out;
 	g->r.store = g->store;
 	g->r.known = g->known;
-	g->r.no_cas = use != REG_READ && opt_flag(c, "no-cas");
+	g->r.no_cas = use >= REG_SIGN && opt_flag(c, "no-cas");
 	g->r.log = &c->log;
 	g->r.cancel = c->cancel;
 	r = registry_open(&g->r, opt_str(c, "registry-id"), &c->err);

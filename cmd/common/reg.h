@@ -14,6 +14,7 @@
 #include "registry/registry.h"
 
 enum reg_use {
+	REG_OFFLINE,	/* what is remembered of it alone */
 	REG_READ,	/* must be there */
 	REG_SIGN,	/* as REG_READ; --secret-key signs */
 	REG_WRITE	/* as REG_SIGN; a folder is made where it is absent */

@@ -27,6 +27,87 @@ store_new(const struct store_ops *ops, void *impl, const char *name, struct err 
 	return s;
 }
 
+static enum store_outcome
+closed(struct err *e)
+{
+	err_set(e, ERR_UNAVAILABLE, "the registry is not asked: offline");
+	return STORE_FAILED;
+}
+
+static enum store_outcome
+closed_get(void *impl, const char *key, const char *if_none_match, size_t max, struct buf *out,
+	struct store_info *info, struct err *e)
+{
+	(void)impl, (void)key, (void)if_none_match, (void)max, (void)out, (void)info;
+	return closed(e);
+}
+
+static enum store_outcome
+closed_fetch(void *impl, const struct store_fetch *q, uint8_t got[32], struct store_info *info,
+	struct err *e)
+{
+	(void)impl, (void)q, (void)got, (void)info;
+	return closed(e);
+}
+
+static enum store_outcome
+closed_head(void *impl, const char *key, struct store_info *info, struct err *e)
+{
+	(void)impl, (void)key, (void)info;
+	return closed(e);
+}
+
+static enum store_outcome
+closed_put(void *impl, const struct store_put *p, struct store_info *info, struct err *e)
+{
+	(void)impl, (void)p, (void)info;
+	return closed(e);
+}
+
+static enum store_outcome
+closed_delete(void *impl, const char *key, struct err *e)
+{
+	(void)impl, (void)key;
+	return closed(e);
+}
+
+static int
+closed_list(void *impl, const char *prefix, store_on_entry *on_entry, void *ctx, struct err *e)
+{
+	(void)impl, (void)prefix, (void)on_entry, (void)ctx;
+	return closed(e) == STORE_OK ? 0 : -1;
+}
+
+static int
+closed_now(void *impl, int64_t *us, struct err *e)
+{
+	(void)impl, (void)us;
+	return closed(e) == STORE_OK ? 0 : -1;
+}
+
+static int
+closed_sweep(void *impl, int64_t before_us, bool dry_run, size_t *n, struct err *e)
+{
+	(void)impl, (void)before_us, (void)dry_run, (void)n;
+	return closed(e) == STORE_OK ? 0 : -1;
+}
+
+static void
+closed_free(void *impl)
+{
+	(void)impl;
+}
+
+struct store *
+store_closed(const char *name, struct err *e)
+{
+	static const struct store_ops ops = { .get = closed_get, .fetch = closed_fetch, .head = closed_head,
+		.put = closed_put, .del = closed_delete, .list = closed_list, .now = closed_now,
+		.sweep = closed_sweep, .free = closed_free };
+
+	return store_new(&ops, NULL, name, e);
+}
+
 void
 store_free(struct store *s)
 {

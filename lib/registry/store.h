@@ -107,6 +107,8 @@ struct store;
 
 /* impl belongs to the store. name is copied: "dir:/srv/models", "s3://bucket/prefix". */
 struct store *store_new(const struct store_ops *, void *impl, const char *name, struct err *e);
+/* A store that has a name and nothing else: every operation is ERR_UNAVAILABLE. For work offline. */
+struct store *store_closed(const char *name, struct err *e);
 void store_free(struct store *);		/* NULL is fine */
 const char *store_name(const struct store *);
 

@@ -34,15 +34,7 @@ if ! ./killat 0 true; then
 	echo "SKIP: no process can be traced here"
 	exit 77
 fi
-# Test keys, of no worth.
-cat >k.pub <<'KEY'
-untrusted comment: minisign public key of a test
-RWSx8/iwhPCtgRJPjXIR0A92QYawXFhvP5ulKQfmvghSrA8pQXScbFSO
-KEY
-cat >k.key <<'KEY'
-untrusted comment: minisign secret key of a test
-RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAsfP4sITwrYFxfEF5VFi3sfnhxAkLc6GWaxPwSj3CrBsfoKYFCkZGNRJPjXIR0A92QYawXFhvP5ulKQfmvghSrA8pQXScbFSOAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
-KEY
+cp "$src/tests/keys/test.key" k.key && cp "$src/tests/keys/test.pub" k.pub || exit 1
 # llmr COMMAND ...: with the state and cache of this round
 llmr() { XDG_STATE_HOME=$dir/state XDG_CACHE_HOME=$dir/cache "$LLMR" "$@"; }
 kill_at() { at=$1; shift; XDG_STATE_HOME=$dir/state XDG_CACHE_HOME=$dir/cache ./killat "$at" "$LLMR" "$@"; }
