@@ -193,8 +193,21 @@ out:
 
 /* ---- reading --------------------------------------------------------------------- */
 
+/* The version that the comment names, where no other is expected; what surrounds it is checked after. */
+static void
+told_version(const struct minisig *m, struct version *v)
+{
+	const char *p = strstr(m->trusted, " version:");
+	size_t n = p == NULL ? 0 : strcspn(p + 9, " ");
+
+	if (n == 0 || !layout_name_ok((struct slice){ p + 9, n }))
+		return;
+	memcpy(v->version, p + 9, n);
+	v->version[n] = '\0';
+}
+
 static int
-check_signature(const struct version *v, const struct seal_trust *t, struct err *e)
+check_signature(struct version *v, const struct seal_trust *t, struct err *e)
 {
 	struct minisig m;
 	char want[320];
@@ -214,9 +227,26 @@ check_signature(const struct version *v, const struct seal_trust *t, struct err 
 		e->code = ERR_NOPERM;
 		return -1;
 	}
+	if (v->version[0] == '\0')
+		told_version(&m, v);
 	trusted_comment(v, want);
 	if (strcmp(m.trusted, want) != 0)
 		return err_set(e, ERR_NOPERM, "its signature is of another model or version");
+	return 0;
+}
+
+/* The name of a version ends in the begin of its manifest's digest. */
+static int
+check_name(struct version *v, struct err *e)
+{
+	const char *dash = strrchr(v->version, '-');
+	char hex[65];
+
+	hex_format(v->digest, 4, hex);
+	if (v->version[0] == '\0')
+		(void)snprintf(v->version, sizeof v->version, "unsigned-%.8s", hex);
+	else if (dash == NULL || strcmp(dash + 1, hex) != 0)
+		return err_set(e, ERR_NOPERM, "its digest is not that in the version's name");
 	return 0;
 }
 
@@ -241,27 +271,22 @@ int
 version_read(const char *name, const char *version, struct slice manifest, struct slice minisig,
 	const uint8_t *digest, const struct seal_trust *t, struct version *v, struct err *e)
 {
-	const char *dash = strrchr(version, '-');
-	char hex[65];
 	int r = -1;
 
 	*v = (struct version){ .n = 0 };
 	(void)snprintf(v->name, sizeof v->name, "%s", name);
-	(void)snprintf(v->version, sizeof v->version, "%s", version);
+	(void)snprintf(v->version, sizeof v->version, "%s", version == NULL ? "" : version);
 	buf_add(&v->manifest, manifest.p, manifest.n);
 	buf_add(&v->minisig, minisig.p, minisig.n);
 	sha256_bytes(manifest.p, manifest.n, v->digest);
-	hex_format(v->digest, 4, hex);
 	if (buf_ok(&v->manifest, e) < 0 || buf_ok(&v->minisig, e) < 0)
 		;
 	else if (digest != NULL && memcmp(digest, v->digest, 32) != 0)
 		err_set(e, ERR_NOPERM, "is not the one that was promised: its digest is another");
-	else if (dash == NULL || strcmp(dash + 1, hex) != 0)
-		err_set(e, ERR_NOPERM, "its digest is not that in the version's name");
-	else if (check_signature(v, t, e) == 0 && read_files(v, t, e) == 0)
-		r = 0;
+	else if (check_signature(v, t, e) == 0 && check_name(v, e) == 0)
+		r = read_files(v, t, e);
 	if (r < 0)
-		err_wrap(e, "%s, version %s: " MANIFEST, name, version);
+		err_wrap(e, "%s, version %s: " MANIFEST, name, version == NULL ? "?" : version);
 	return r;
 }
 

@@ -48,6 +48,8 @@ int version_build(const char *name, const char *path, int64_t created_us, const 
 /*
  * From the bytes of manifest and minisig: signature, names, form of every path.
  * ERR_INPUT or ERR_NOPERM. digest (NULL is fine): what the manifest must have.
+ * version NULL: the one that the signature tells, or when unsigned one made of
+ * the digest.
  */
 int version_read(const char *name, const char *version, struct slice manifest, struct slice minisig,
 	const uint8_t *digest, const struct seal_trust *, struct version *out, struct err *e);

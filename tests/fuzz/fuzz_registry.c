@@ -1,9 +1,11 @@
 /* Any bytes as what a registry's store may hold: pointer, alias, lease, bundle index, archive header, manifest. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fmt/hash.h"
 #include "registry/alias.h"
 #include "registry/bundle.h"
 #include "registry/lease.h"
@@ -61,6 +63,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct slice doc = { (const char *)data, size };
 	struct version v = { .n = 0 };
 	char block[TAR_BLOCK] = "", name[TAR_NAME];
+	char hex[9], version[LAYOUT_NAME];
+	uint8_t digest[32];
 	uint64_t bytes;
 
 	if (size == 0)
@@ -70,7 +74,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(block, data, size < TAR_BLOCK ? size : TAR_BLOCK);
 	if (tar_parse(block, name, &bytes, NULL) > 0 && strlen(name) >= TAR_NAME)
 		abort();
-	if (version_read("m", "20260101T000000Z-00000000", doc, SLICE_NONE, NULL, &trust, &v, NULL) == 0)
+	/* A version is named after its manifest's digest. */
+	sha256_bytes(data, size, digest);
+	hex_format(digest, 4, hex);
+	(void)snprintf(version, sizeof version, "20260101T000000Z-%s", hex);
+	if (version_read("m", version, doc, SLICE_NONE, NULL, &trust, &v, NULL) == 0)
 		for (size_t i = 0; i < v.n; i++)
 			if (!layout_path_ok(slice_str(v.files[i].path)))
 				abort();
