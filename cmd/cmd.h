@@ -64,6 +64,7 @@ int cmd_help(struct ctx *);
 int cmd_import(struct ctx *);
 int cmd_import_bundle(struct ctx *);
 int cmd_inspect(struct ctx *);
+int cmd_keygen(struct ctx *);
 int cmd_list(struct ctx *);
 int cmd_promote(struct ctx *);
 int cmd_pull(struct ctx *);
@@ -72,7 +73,9 @@ int cmd_rollback(struct ctx *);
 int cmd_route(struct ctx *);
 int cmd_runs(struct ctx *);
 int cmd_show(struct ctx *);
+int cmd_sign(struct ctx *);
 int cmd_train(struct ctx *);
+int cmd_verify(struct ctx *);
 int cmd_version(struct ctx *);
 
 #endif

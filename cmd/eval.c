@@ -332,7 +332,7 @@ prepare(struct ctx *c, struct judging *j)
 	j->router = load_router(c);
 	if (j->router == NULL)
 		return -1;
-	if (against != NULL && (j->other = artifact_load(against, &c->err)) == NULL)
+	if (against != NULL && (j->other = load_artifact(c, against)) == NULL)
 		return -1;
 	return 0;
 }

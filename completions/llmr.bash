@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|import|inspect|drift|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -78,6 +78,14 @@ _llmr() {
 		--report) _llmr_files; return ;;
 		--min-ess) COMPREPLY=(); return ;;
 		--gate) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	route:-*)
 		case $prev in
@@ -94,6 +102,14 @@ _llmr() {
 		--explore-max-cost) COMPREPLY=(); return ;;
 		--request-id) COMPREPLY=(); return ;;
 		--seed) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	bench:-*)
 		case $prev in
@@ -104,6 +120,14 @@ _llmr() {
 		--requests|-n) COMPREPLY=(); return ;;
 		--warmup) COMPREPLY=(); return ;;
 		--budget-p99) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	import:-*)
 		case $prev in
@@ -125,6 +149,40 @@ _llmr() {
 		--threshold) COMPREPLY=(); return ;;
 		--max-ood) COMPREPLY=(); return ;;
 		esac ;;
+	keygen:-*)
+		case $prev in
+		--public-key|-p) _llmr_files; return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--type) _llmr_words "ed25519 p256"; return ;;
+		--kdf-memory) COMPREPLY=(); return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		esac ;;
+	sign:-*)
+		case $prev in
+		--secret-key|-s) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--format) _llmr_words "auto minisig manifest oms"; return ;;
+		--trusted-comment|-t) COMPREPLY=(); return ;;
+		--comment|-c) COMPREPLY=(); return ;;
+		--description) COMPREPLY=(); return ;;
+		--hmac-secret-file) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		esac ;;
+	verify:-*)
+		case $prev in
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
+		--format) _llmr_words "auto minisig manifest oms"; return ;;
+		--require) COMPREPLY=(); return ;;
+		esac ;;
 	runs:-*)
 		case $prev in
 		--limit) COMPREPLY=(); return ;;
@@ -143,8 +201,12 @@ _llmr() {
 		--mlflow) COMPREPLY=(); return ;;
 		--secret-key|-s) _llmr_files; return ;;
 		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -167,6 +229,9 @@ _llmr() {
 		--mlflow) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -179,6 +244,9 @@ _llmr() {
 		case $prev in
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -192,6 +260,9 @@ _llmr() {
 		--channel|-c) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -207,8 +278,12 @@ _llmr() {
 		--expect-previous) COMPREPLY=(); return ;;
 		--secret-key|-s) _llmr_files; return ;;
 		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -225,8 +300,12 @@ _llmr() {
 		--expect-previous) COMPREPLY=(); return ;;
 		--secret-key|-s) _llmr_files; return ;;
 		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -241,8 +320,12 @@ _llmr() {
 		--keep) COMPREPLY=(); return ;;
 		--secret-key|-s) _llmr_files; return ;;
 		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -257,8 +340,12 @@ _llmr() {
 		--channel|-c) COMPREPLY=(); return ;;
 		--secret-key|-s) _llmr_files; return ;;
 		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -274,8 +361,12 @@ _llmr() {
 		--unpack) _llmr_dirs; return ;;
 		--secret-key|-s) _llmr_files; return ;;
 		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
 		--registry) COMPREPLY=(); return ;;
 		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -300,7 +391,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench import inspect drift runs push pull list show promote rollback gc export-bundle import-bundle doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -311,13 +402,13 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
-		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import)
 		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -328,42 +419,51 @@ _llmr() {
 	drift)
 		if [[ $cur == -* ]]; then _llmr_words " --model --text --data --from --threshold --max-ood --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
+	keygen)
+		if [[ $cur == -* ]]; then _llmr_words " --public-key --secret-key --no-password --type --kdf-memory --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	sign)
+		if [[ $cur == -* ]]; then _llmr_words " --secret-key --signature --format --trusted-comment --comment --description --no-sidecar --add --rotate --hmac --hmac-secret-file --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	verify)
+		if [[ $cur == -* ]]; then _llmr_words " --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --format --require --prehashed --no-sidecar --allow-extra --add-key --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
 	push)
-		if [[ $cur == -* ]]; then _llmr_words " --name --version --meta --channel --expires --plain --expect-previous --lease --mlflow --secret-key --password-file --no-cas --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --name --version --meta --channel --expires --plain --expect-previous --lease --mlflow --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	pull)
-		if [[ $cur == -* ]]; then _llmr_words " --name --channel --version --output --watch --interval --offline --min-seq --max-age --lease --cache-dir --cache-size --mlflow --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --name --channel --version --output --watch --interval --offline --min-seq --max-age --lease --cache-dir --cache-size --mlflow --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	list)
-		if [[ $cur == -* ]]; then _llmr_words " --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	show)
-		if [[ $cur == -* ]]; then _llmr_words " --channel --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --channel --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	promote)
-		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --expect-previous --secret-key --password-file --no-cas --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	rollback)
-		if [[ $cur == -* ]]; then _llmr_words " --to --channel --expires --plain --expect-previous --secret-key --password-file --no-cas --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --to --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	gc)
-		if [[ $cur == -* ]]; then _llmr_words " --grace --keep --dry-run --force --secret-key --password-file --no-cas --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --grace --keep --dry-run --force --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	export-bundle)
-		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --secret-key --password-file --no-cas --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import-bundle)
-		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --no-cas --registry --public-key --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	doctor)
 		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench import inspect drift runs push pull list show promote rollback gc export-bundle import-bundle doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/io.h"
-#include "base/mem.h"
+#include "common/trust.h"
 #include "fmt/hash.h"
 #include "registry/store_dir.h"
 #include "registry/store_s3.h"
@@ -116,87 +115,25 @@ name_owner(char out[LAYOUT_NAME])
 	(void)snprintf(out, LAYOUT_NAME, "%s-%ld", host[0] == '\0' ? "host" : host, (long)getpid());
 }
 
-static int
-add_key(struct reg *g, const struct public_key *k, struct err *e)
-{
-	void *p;
-
-	for (size_t i = 0; i < g->r.trust.n; i++)
-		if (memcmp(&g->keys[i], k, sizeof *k) == 0)
-			return 0;
-	p = mem_realloc(g->keys, g->r.trust.n + 1, sizeof *g->keys, e);
-
-	if (p == NULL)
-		return -1;
-	g->keys = p;
-	g->keys[g->r.trust.n++] = *k;
-	g->r.trust.keys = g->keys;
-	return 0;
-}
-
-static int
-public_keys(struct ctx *c, struct reg *g)
-{
-	const char *text = variable("LLMROUTER_MODEL_PUBLIC_KEY_B64");
-	struct public_key k;
-
-	for (size_t i = 0; i < opt_count(c, "public-key"); i++)
-		if (public_key_read(opt_nth(c, "public-key", i), &k, &c->err) < 0 || add_key(g, &k, &c->err) < 0)
-			return -1;
-	if (opt_count(c, "public-key") == 0 && text != NULL) {
-		if (public_key_parse(slice_str(text), &k, &c->err) < 0)
-			return err_wrap(&c->err, "variable LLMROUTER_MODEL_PUBLIC_KEY_B64");
-		return add_key(g, &k, &c->err);
-	}
-	return 0;
-}
-
-static int
-get_password(void *ctx, const char *prompt, char *buf, size_t cap, struct err *e)
-{
-	struct ctx *c = ctx;
-	const char *file = opt_str(c, "password-file"), *text = variable("LLMR_PASSWORD");
-	struct buf b = BUF_INIT;
-	int n = -1;
-
-	(void)prompt;
-	if (file == NULL && text == NULL)
-		return err_set(e, ERR_NOPERM, "the secret key has a password: give --password-file, or LLMR_PASSWORD");
-	if (file != NULL && io_read_file(file, 4096, &b, e) == 0) {
-		size_t len = strcspn(buf_cstr(&b), "\r\n");
-
-		if (len <= cap) {
-			memcpy(buf, buf_cstr(&b), len);
-			n = (int)len;
-		} else
-			err_set(e, ERR_INPUT, "%s: the password is too long", file);
-	} else if (file == NULL && strlen(text) <= cap) {
-		memcpy(buf, text, strlen(text));
-		n = (int)strlen(text);
-	}
-	if (b.p != NULL)
-		explicit_bzero(b.p, b.len);
-	buf_finish(&b);
-	return n;
-}
-
 int
 reg_keys(struct ctx *c, enum reg_use use, struct reg *g)
 {
-	const struct key_password password = { get_password, c };
+	const struct key_password password = trust_passwords(c);
 	const char *file = use >= REG_SIGN ? opt_str(c, "secret-key") : NULL;
 	struct public_key k;
 
 	g->enforce = opt_flag(c, "require-signature");
-	if (public_keys(c, g) < 0)
+	if (trust_keys(c, &g->ring) < 0)
 		return -1;
 	if (file != NULL) {
 		if ((g->secret = secret_key_read(file, &password, &c->err)) == NULL)
 			return -1;
 		secret_key_public(g->secret, &k);
-		if (add_key(g, &k, &c->err) < 0)
+		if (keyring_add(&g->ring, &k, file, &c->err) < 0)
 			return -1;
 	}
+	g->r.trust.keys = g->ring.keys;
+	g->r.trust.n = g->ring.n;
 	g->r.key = g->secret;
 	g->r.allow_unsigned = opt_flag(c, "allow-unsigned") && !g->enforce;
 	g->r.trust.allow_unsigned = g->r.allow_unsigned;
@@ -244,7 +181,7 @@ reg_close(struct reg *g)
 	store_free(g->store);
 	known_free(g->known);
 	secret_key_free(g->secret);
-	free(g->keys);
+	keyring_free(&g->ring);
 	hosts_finish(&g->hosts);
 	*g = (struct reg){ .hosts = { .n = 0 } };
 }

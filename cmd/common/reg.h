@@ -12,6 +12,7 @@
 #include "fmt/jsonw.h"
 #include "registry/lease.h"
 #include "registry/registry.h"
+#include "trust/keyring.h"
 
 enum reg_use {
 	REG_OFFLINE,	/* what is remembered of it alone */
@@ -24,7 +25,7 @@ struct reg {
 	struct registry r;
 	struct store *store;
 	struct known *known;
-	struct public_key *keys;
+	struct keyring ring;
 	struct secret_key *secret;
 	struct hosts hosts;
 	char owner[LAYOUT_NAME];	/* this process, for leases */
@@ -38,7 +39,7 @@ struct reg {
 int reg_open(struct ctx *, const char *url, enum reg_use, struct reg *);
 void reg_close(struct reg *);
 
-/* Keys alone: --public-key, the environment's, the public half of --secret-key. */
+/* Keys alone: those of common/trust.h, and the public half of --secret-key. */
 int reg_keys(struct ctx *, enum reg_use, struct reg *);
 /* A store alone. */
 struct store *reg_store(struct ctx *, const char *url, bool create, struct hosts *);

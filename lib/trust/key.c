@@ -225,11 +225,10 @@ public_key_format(const struct public_key *k, char out[PUBLIC_KEY_TEXT])
 	(void)sodium_bin2base64(out, PUBLIC_KEY_TEXT, raw, sizeof raw, B64);
 }
 
-/* A file that must not be there yet; removed again when writing fails. */
-static int
-write_new(const char *path, const char *p, size_t n, mode_t mode, struct err *e)
+int
+key_file_write(const char *path, const char *p, size_t n, unsigned mode, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode), r;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode), r;
 
 	if (fd < 0 && errno == EEXIST)
 		return err_set(e, ERR_CANTCREAT, "%s is there already: keys are never overwritten", path);
@@ -258,7 +257,7 @@ public_key_write(const struct public_key *k, const char *path, const char *comme
 		buf_printf(&b, "%s%s\n%s\n", comment_prefix, comment, text);
 	else
 		buf_printf(&b, "%sminisign public key %s\n%s\n", comment_prefix, id, text);
-	r = buf_ok(&b, e) < 0 ? -1 : write_new(path, b.p, b.len, 0644, e);
+	r = buf_ok(&b, e) < 0 ? -1 : key_file_write(path, b.p, b.len, 0644, e);
 	buf_finish(&b);
 	return r;
 }
@@ -488,7 +487,7 @@ secret_key_write(const struct secret_key *k, const char *path, const void *passw
 	if (r == 0) {
 		(void)sodium_bin2base64(text + head, sizeof text - head - 1, file, sizeof file, B64);
 		(void)strcat(text, "\n");
-		r = write_new(path, text, strlen(text), 0600, e);
+		r = key_file_write(path, text, strlen(text), 0600, e);
 	}
 	sodium_memzero(file, sizeof file);
 	sodium_memzero(text, sizeof text);

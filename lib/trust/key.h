@@ -74,6 +74,9 @@ void secret_key_public(const struct secret_key *, struct public_key *out);
 int secret_key_write(const struct secret_key *, const char *path, const void *password, size_t n,
 	uint64_t kdf_bytes, struct err *e);
 
+/* A key file of any kind: must not be there yet (ERR_CANTCREAT); removed again when writing fails. */
+int key_file_write(const char *path, const char *p, size_t n, unsigned mode, struct err *e);
+
 /* Ed25519 over n bytes as they are. */
 void key_sign(const struct secret_key *, const void *p, size_t n, uint8_t sig[KEY_SIG_BYTES]);
 bool key_verify(const struct public_key *, const void *p, size_t n, const uint8_t sig[KEY_SIG_BYTES]);
