@@ -240,13 +240,14 @@ awscred_url_ok(const char *url)
 {
 	static const char *const hosts[] = { "localhost", "127.0.0.1", "[::1]", "169.254.170.2", "169.254.170.23",
 		"[fd00:ec2::23]" };
-	const char *host = url + 7;
+	const char *host;
 	size_t n;
 
 	if (strncasecmp(url, "https://", 8) == 0)
 		return true;
 	if (strncasecmp(url, "http://", 7) != 0)
 		return false;
+	host = url + 7;
 	n = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?#");
 	for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
 		if (strlen(hosts[i]) == n && strncasecmp(host, hosts[i], n) == 0)

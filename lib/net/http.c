@@ -90,6 +90,8 @@ struct run {
 	CURL *easy;
 	uint64_t max;
 	uint64_t sent;			/* of a body that is read piece by piece */
+	int64_t moved_ns;		/* when the last byte came or went */
+	bool stalled;
 	bool stopped;			/* on_body, read or the limit ended it; err is set */
 };
 
@@ -388,6 +390,7 @@ on_header(char *line, size_t size, size_t n, void *ctx)
 	double wait;
 
 	(void)size;
+	r->moved_ns = clock_mono_ns();
 	if (r->rq->on_header != NULL) {
 		size_t k = n;
 
@@ -419,6 +422,7 @@ on_bytes(char *p, size_t size, size_t n, void *ctx)
 	long status = 0;
 
 	(void)size;
+	r->moved_ns = clock_mono_ns();
 	rs->bytes += n;
 	if (rs->bytes > r->max) {
 		rs->fault = HTTP_TOO_LARGE;
@@ -450,6 +454,7 @@ on_read(char *p, size_t size, size_t n, void *ctx)
 	ptrdiff_t got = 0;
 
 	(void)size;
+	r->moved_ns = clock_mono_ns();
 	if (n > left)
 		n = (size_t)left;
 	if (n > 0)
@@ -509,9 +514,6 @@ set_limits(struct http *h, CURL *c, double total_timeout)
 	ok &= set(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 	ok &= set(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(h->o.connect_timeout * 1000)) == CURLE_OK;
 	ok &= set(c, CURLOPT_TIMEOUT_MS, (long)(total_timeout * 1000)) == CURLE_OK;
-	ok &= set(c, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK;
-	ok &= set(c, CURLOPT_LOW_SPEED_TIME,
-		h->o.stall_timeout < 1 ? 1L : (long)h->o.stall_timeout) == CURLE_OK;
 	ok &= set(c, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
 	ok &= set(c, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
 	if (h->o.ca_file != NULL) {
@@ -582,6 +584,25 @@ set_request(struct run *r, const char *url, struct curl_slist *headers, char *te
 	return 0;
 }
 
+/*
+ * Has no byte moved for too long? libcurl's own measure is a mean over five
+ * seconds. The time of connecting does not count: it has its own limit.
+ */
+static bool
+has_stalled(struct run *r)
+{
+	double connected = 0;
+
+	if (r->moved_ns == 0) {
+		(void)r->h->fn.easy_getinfo(r->easy, CURLINFO_PRETRANSFER_TIME, &connected);
+		if (connected > 0)
+			r->moved_ns = clock_mono_ns();
+		return false;
+	}
+	r->stalled = (double)(clock_mono_ns() - r->moved_ns) > r->h->o.stall_timeout * 1e9;
+	return r->stalled;
+}
+
 /* Drive the transfer, looking at the cancel flag ten times a second. */
 static CURLcode
 drive(struct run *r, struct slot *s, struct err *e)
@@ -604,6 +625,10 @@ drive(struct run *r, struct slot *s, struct err *e)
 		m = fn->multi_perform(s->multi, &running);
 		if (m != CURLM_OK || running == 0)
 			break;
+		if (has_stalled(r)) {
+			out = CURLE_OPERATION_TIMEDOUT;
+			break;
+		}
 		m = fn->multi_poll(s->multi, NULL, 0, POLL_MS, NULL);
 		if (m != CURLM_OK)
 			break;
@@ -621,7 +646,8 @@ static int
 explain(struct run *r, CURLcode code, const char *url, const char *text)
 {
 	struct slice at = place_of(url);
-	const char *why = text[0] != '\0' ? text : r->h->fn.easy_strerror(code);
+	const char *why = r->stalled ? "timed out: no byte came or went" : text[0] != '\0' ? text :
+		r->h->fn.easy_strerror(code);
 	enum err_code kind = ERR_UNAVAILABLE;
 
 	r->rs->fault = HTTP_TRANSIENT;

@@ -160,6 +160,7 @@ static const struct {
 	{ "XAdminUserNotFound", S3_REFUSED, ERR_NOPERM },	/* versitygw: unknown key id, as 404 */
 	{ "XAdminNoSuchUser", S3_REFUSED, ERR_NOPERM },
 	{ "InvalidAccessKeyId", S3_REFUSED, ERR_NOPERM },
+	{ "AccessDenied", S3_REFUSED, ERR_NOPERM },
 	{ "SignatureDoesNotMatch", S3_REFUSED, ERR_NOPERM },
 	{ "InvalidToken", S3_REFUSED, ERR_NOPERM },
 	{ "InvalidTokenId", S3_REFUSED, ERR_NOPERM },

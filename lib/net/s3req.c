@@ -9,6 +9,7 @@
 
 #define BIG_BODY ((uint64_t)1 << 20)
 #define BIG_BUFFER ((size_t)256 << 10)
+#define CLEAR_UP 5.0			/* seconds for what is done after a cancel */
 #define SLOWEST 32768.0			/* bytes a second that still pass */
 
 void
@@ -177,7 +178,8 @@ send_it(struct sending *x, struct err *e)
 			.max_bytes = rq->max_bytes, .on_body = take_body, .on_header = take_header,
 			.read = rq->read == NULL ? NULL : give_body, .ctx = x, .verbatim = true,
 			.ignore_cancel = rq->ignore_cancel,
-			.total_timeout = x->s->o.http.total_timeout + (double)rq->expect_bytes / SLOWEST,
+			.total_timeout = rq->ignore_cancel ? CLEAR_UP :
+				x->s->o.http.total_timeout + (double)rq->expect_bytes / SLOWEST,
 			.buffer_bytes = rq->expect_bytes >= BIG_BODY ? BIG_BUFFER : 0 };
 
 		r = http_do(x->s->http, &hr, &x->rs, e);
@@ -330,8 +332,9 @@ s3req_info(const struct s3ans *ans, struct s3_info *out)
 
 	if (out == NULL)
 		return;
+	/* The length of an error's text is not the object's. */
 	*out = (struct s3_info){ .size_bytes = h->has_range && h->total != UINT64_MAX ? h->total :
-		h->has_length ? h->length : 0, .modified_us = h->modified_s * 1000000,
+		h->has_length && ans->status < 300 ? h->length : 0, .modified_us = h->modified_s * 1000000,
 		.server_us = h->date_s * 1000000, .has_sha256 = h->has_checksum || h->has_meta,
 		.uncertain = ans->lost };
 	memcpy(out->etag, h->etag, sizeof out->etag);

@@ -372,6 +372,7 @@ main(int argc, char **argv)
 	struct awsconf_opts co = { .lookup = lookup, .cancel = &cancel };
 	struct err e = ERR_INIT;
 	struct awsconf *conf;
+	const char *allowed = NULL;
 	struct s3 *s;
 	int i = 1, r;
 
@@ -392,7 +393,11 @@ main(int argc, char **argv)
 		else if (strcmp(k, "profile") == 0) co.profile = v;
 		else if (strcmp(k, "ca") == 0) o.http.ca_file = v;
 		else if (strcmp(k, "proxy") == 0) o.http.proxy = v;
-		else if (strcmp(k, "stall") == 0) o.http.stall_timeout = atof(v);
+		else if (strcmp(k, "allowed") == 0) {
+			allowed = v;
+			o.http.allowed_hosts = &allowed;
+			o.http.n_allowed_hosts = 1;
+		} else if (strcmp(k, "stall") == 0) o.http.stall_timeout = atof(v);
 		else if (strcmp(k, "tries") == 0) o.retry.tries = (unsigned)atoi(v);
 		else if (strcmp(k, "wait") == 0) o.retry.base = o.retry.cap = atof(v);
 		else if (strcmp(k, "parallel") == 0) o.parallel = (unsigned)atoi(v);
