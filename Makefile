@@ -15,7 +15,7 @@ ifeq ($(V),1)
 say = @:
 endif
 
-LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3
+LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3 libmicrohttpd
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
 OPT ?= -O2 -g
 HARDEN := -fstack-protector-strong -fPIE
@@ -175,8 +175,8 @@ check-integ: all $(B)/s3tool
 	@S3TOOL=$(abspath $(B)/s3tool) LLMR=$(abspath $(B)/llmr) sh tests/integ/run.sh
 lint: all
 	@sh tests/lint.sh $(B)
-bench-peers: all $(B)/kindbench
-	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) sh tests/bench/peers.sh
+bench-peers: all $(B)/kindbench $(B)/s3tool
+	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) S3TOOL=$(abspath $(B)/s3tool) sh tests/bench/peers.sh
 $(B)/kindbench: $(B)/tests/bench/kindbench.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -210,7 +210,8 @@ $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/integ/s3tool.d $(B)/tests/bench/kindbench.d
+-include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/integ/s3tool.d \
+	$(B)/tests/bench/kindbench.d
 
 # ---- docs: man pages and completions from cmd/table.c -----------------------
 

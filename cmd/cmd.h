@@ -72,6 +72,7 @@ int cmd_push(struct ctx *);
 int cmd_rollback(struct ctx *);
 int cmd_route(struct ctx *);
 int cmd_runs(struct ctx *);
+int cmd_serve(struct ctx *);
 int cmd_show(struct ctx *);
 int cmd_sign(struct ctx *);
 int cmd_train(struct ctx *);

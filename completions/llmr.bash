@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -421,6 +421,16 @@ _llmr() {
 		--connect-timeout) COMPREPLY=(); return ;;
 		--retries) COMPREPLY=(); return ;;
 		esac ;;
+	serve:-*)
+		case $prev in
+		--config|-c) _llmr_files; return ;;
+		--listen|-l) COMPREPLY=(); return ;;
+		--tls-cert) _llmr_files; return ;;
+		--tls-key) _llmr_files; return ;;
+		--max-body) COMPREPLY=(); return ;;
+		--max-connections) COMPREPLY=(); return ;;
+		--drain-timeout) COMPREPLY=(); return ;;
+		esac ;;
 	doctor:-*)
 		case $prev in
 		--url) COMPREPLY=(); return ;;
@@ -437,7 +447,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -504,12 +514,15 @@ _llmr() {
 	import-bundle)
 		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
+	serve)
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
 	doctor)
 		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

@@ -45,6 +45,7 @@ homes() {
 		sodium lib/\(fmt/hash\|trust/\)
 		openssl/ lib/trust/crypto
 		sqlite3 lib/data/rundb
+		microhttpd.h lib/serve/httpd
 		zlib lib/fmt/stream
 		zstd lib/fmt/stream
 	EOF
