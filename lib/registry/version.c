@@ -223,10 +223,8 @@ check_signature(struct version *v, const struct seal_trust *t, struct err *e)
 		return -1;
 	if ((k = minisig_key(&m, t->keys, t->n)) == t->n)
 		return err_set(e, ERR_NOPERM, "is signed by a key that is not trusted here");
-	if (minisig_verify(&m, &t->keys[k], v->manifest.p, v->manifest.len, e) < 0) {
-		e->code = ERR_NOPERM;
-		return -1;
-	}
+	if (minisig_verify(&m, &t->keys[k], v->manifest.p, v->manifest.len, e) < 0)
+		return err_set(e, ERR_NOPERM, "its signature is wrong");
 	if (v->version[0] == '\0')
 		told_version(&m, v);
 	trusted_comment(v, want);
@@ -256,8 +254,8 @@ read_files(struct version *v, const struct seal_trust *t, struct err *e)
 	struct manifest *m = manifest_parse(v->manifest.p, v->manifest.len, MANIFEST, e);
 	int r = m == NULL ? -1 : 0;
 
-	if (r == 0 && t->n > 0 && (r = manifest_verify(m, t->keys, t->n, SLICE_NONE, NULL, e)) < 0)
-		e->code = ERR_NOPERM;
+	if (r == 0 && t->n > 0 && manifest_verify(m, t->keys, t->n, SLICE_NONE, NULL, e) < 0)
+		r = err_set(e, ERR_NOPERM, "the signature inside is wrong");
 	if (r == 0 && m->files.n == 0)
 		r = err_set(e, ERR_INPUT, "lists no files");
 	for (size_t i = 0; r == 0 && i < m->files.n; i++)
