@@ -16,6 +16,7 @@ import urllib.request
 
 import kinds
 import quality
+import sign_peer
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LLMR = os.environ.get("LLMR", os.path.join(ROOT, "build", "llmr"))
@@ -158,7 +159,8 @@ def bench_extract():
 def main():
     print("| work | peer | peer's figure | llmr | ratio | bar |\n| --- | --- | --- | --- | --- | --- |")
     os.environ.pop("OPENBLAS_CORETYPE", None)
-    rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract}
+    rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract,
+            "sign": lambda: sign_peer.bench_sign(row)}
     for name, bench in kinds.ROWS.items():
         rows[name] = lambda bench=bench: bench(row, WORK, RUNS)
     for name, bench in quality.ROWS.items():
