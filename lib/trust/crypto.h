@@ -2,8 +2,9 @@
  * crypto - bulk digests and ECDSA by libcrypto. The only caller of OpenSSL.
  *
  * libcrypto (3.0 or later) is loaded by dlopen at the first use, so that nothing
- * else pays for it. A digest of little, or where libcrypto is absent, is made
- * by our own SHA-256 and libsodium's BLAKE2b: the same result, more slowly.
+ * else pays for it: by ECDSA, and by the digest of much where it is the faster
+ * one (BLAKE2b; SHA-256 on a CPU without instructions for it). Elsewhere, and
+ * where libcrypto is absent, fmt/hash and libsodium give the same result.
  * Depends on: libcrypto, libsodium, fmt/hash, base.  Threads: safe; a digest belongs to one thread.
  */
 #ifndef LLMR_TRUST_CRYPTO_H
@@ -30,7 +31,7 @@ void crypto_digest_free(struct crypto_digest *);		/* NULL is fine */
 
 /*
  * What a descriptor has still to give, read once: SHA-256 and BLAKE2b-512, each
- * unless its out is NULL, and how many bytes there were. Memory: 256 KiB.
+ * unless its out is NULL, and how many bytes there were. Memory: 64 KiB.
  */
 int crypto_digest_fd(int fd, uint8_t sha256[32], uint8_t blake2b[64], uint64_t *bytes, struct err *e);
 

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/io.h"
+#include "trust/b64.h"
 
 #define MAX_FILE ((size_t)16384)
 #define PUBLIC_BYTES 42			/* "Ed", number, key */
@@ -67,7 +68,7 @@ decode(struct slice text, uint8_t *out, size_t n)
 {
 	size_t got;
 
-	return text.n > 0 && sodium_base642bin(out, n, text.p, text.n, NULL, &got, NULL, B64) == 0 && got == n;
+	return text.n > 0 && b64_decode(text, out, n, &got) && got == n;
 }
 
 /* Base64 with white space between, as PEM has it: the number of bytes, or 0. */
@@ -76,6 +77,9 @@ decode_lines(struct slice text, uint8_t *out, size_t cap)
 {
 	size_t got;
 
+	for (size_t i = 0; i < text.n; i++)
+		if ((unsigned char)text.p[i] > 0x7f)
+			return 0;
 	if (sodium_base642bin(out, cap, text.p, text.n, " \t\r\n", &got, NULL, B64) != 0)
 		return 0;
 	return got;

@@ -10,6 +10,7 @@
 #include "fmt/hash.h"
 #include "fmt/jread.h"
 #include "fmt/yaml.h"
+#include "trust/b64.h"
 
 #define B64 sodium_base64_VARIANT_ORIGINAL
 
@@ -309,8 +310,7 @@ take_signature(struct parts *q, struct err *e)
 	else
 		return 0;	/* none, unknown, missing: unsigned, whatever stands in "signature" */
 	want = m->type == MANIFEST_ED25519 ? 64 : 32;
-	if (q->signature.n == 0 || sodium_base642bin(m->signature, want, q->signature.p, q->signature.n, NULL, &got,
-	    NULL, B64) != 0 || got != want)
+	if (q->signature.n == 0 || !b64_decode(q->signature, m->signature, want, &got) || got != want)
 		return err_set(e, ERR_INPUT, "signature: base64 of %zu bytes is needed", want);
 	return 0;
 }

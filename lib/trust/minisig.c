@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "base/str.h"
+#include "trust/b64.h"
 #include "trust/crypto.h"
 
 #define SIG_BYTES (2 + KEY_ID_BYTES + KEY_SIG_BYTES)
@@ -36,7 +37,7 @@ decode(struct slice text, uint8_t *out, size_t n)
 {
 	size_t got;
 
-	return text.n > 0 && sodium_base642bin(out, n, text.p, text.n, NULL, &got, NULL, B64) == 0 && got == n;
+	return text.n > 0 && b64_decode(text, out, n, &got) && got == n;
 }
 
 /* What a terminal shows as it is: no control bytes but tabs. */

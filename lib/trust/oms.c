@@ -8,6 +8,7 @@
 #include "fmt/hash.h"
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
+#include "trust/b64.h"
 
 #define BUNDLE_TYPE "application/vnd.dev.sigstore.bundle.v0.3+json"
 #define PAYLOAD_TYPE "application/vnd.in-toto+json"
@@ -275,10 +276,9 @@ decode(struct slice text, struct buf *out)
 
 	if (!buf_reserve(out, text.n / 4 * 3 + 4))
 		return false;
-	if (text.n > 0 && sodium_base642bin((uint8_t *)out->p + out->len, text.n / 4 * 3 + 3, text.p, text.n, NULL, &got,
-	    NULL, B64) != 0)
+	if (!b64_decode(text, (uint8_t *)out->p + out->len, text.n / 4 * 3 + 3, &got))
 		return false;
-	out->len += text.n > 0 ? got : 0;
+	out->len += got;
 	return true;
 }
 
