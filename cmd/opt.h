@@ -43,7 +43,8 @@ int opt_parse(const struct command *, int argc, char **argv, struct optset *, in
 int opt_resolve(struct optset *, const char *(*settings)(void *ctx, const char *name), void *ctx, struct err *e);
 /*
  * Give a value (copied) for an option that was left to its default, as a
- * recipe does. 0, also when it is given already; -1 and ERR_USAGE for a bad value.
+ * recipe does; again for one that may be repeated. 0, also when it is given
+ * already; -1 and ERR_USAGE for a bad value.
  */
 int opt_supply(struct ctx *, const char *name, const char *text);
 void opt_finish(struct optset *);

@@ -67,7 +67,8 @@ struct knn {
 	const uint16_t *rows;		/* [n x d] binary16 */
 	const float *score;		/* [n x m] 0..1, -1 = not observed */
 	const float *cost;		/* [n x m] USD, -1 = unknown; NULL when no cost is known */
-	const float *score_mean;	/* [m] over observed cells, 0.5 when a model has none */
+	const float *weight;		/* [n] what a row counts for beside its similarity, > 0; NULL = all 1 */
+	const float *score_mean;	/* [m] weighted, over observed cells, 0.5 when a model has none */
 	const float *cost_mean;		/* [m] USD, -1 = unknown */
 	/* Made of rows when fitted or loaded: */
 	float *half_norm;		/* [n] |row|^2 / 2, for the Euclidean metric */
@@ -76,7 +77,7 @@ struct knn {
 	int32_t *code_sum;		/* [n] */
 	float *code_scale, max_scale;	/* [n] row = code * scale, nearly */
 	enum dot_kernel kernel;
-	void *owned[5];			/* blocks to free; a loaded knn borrows from its file */
+	void *owned[6];			/* blocks to free; a loaded knn borrows from its file */
 };
 
 /* The kind's table of functions (model/scorer); what follows is what it is made of. */
