@@ -23,6 +23,10 @@
 
 #define SEARCH_OUTER 5		/* folds that judge a search when --cv says nothing */
 
+/* What BLAS, the threads' own heaps and large pages that are not full take, measured. */
+#define BASE_BYTES ((uint64_t)16 << 20)
+#define THREAD_BYTES ((uint64_t)8 << 20)
+
 /* Everything of one run. */
 struct training {
 	struct fit_params params;
@@ -165,7 +169,7 @@ check_data(struct ctx *c, const struct training *t)
 
 /* Everything at the peak of the process: what it holds by now, and the most that is to come. */
 static uint64_t
-memory_needed(const struct training *t)
+memory_needed(const struct ctx *c, const struct training *t)
 {
 	const struct search_plan plan = { &t->params, &t->grid, NULL };
 	uint64_t n = t->data->n, m = t->data->m;
@@ -174,7 +178,7 @@ memory_needed(const struct training *t)
 	/* A fold's copy of the matrices, and the predictions of all. */
 	if (t->folds > 0)
 		fit += n * (12 * m + 64) + n * (8 * m + 64);
-	return mem_peak_rss() + fit;
+	return mem_peak_rss() + fit + BASE_BYTES + c->threads * THREAD_BYTES;
 }
 
 /* The figure that counts comes from folds that are searched anew; the router from a search on all data. */
@@ -220,9 +224,9 @@ begin(struct ctx *c, struct training *t, const char *output)
 {
 	char *grid;
 	int r;
+	bool blas = strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas || t->search;
 
-	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas) &&
-	    mat_open(&c->err) < 0)
+	if (blas && mat_open(&c->err) < 0)
 		return -1;
 	if ((grid = grid_name(c, t)) == NULL)
 		return -1;
@@ -231,11 +235,13 @@ begin(struct ctx *c, struct training *t, const char *output)
 	if (r < 0)
 		return -1;
 	t->params.keep.store = t->resume.store;
-	t->stated_bytes = memory_needed(t);
+	t->stated_bytes = memory_needed(c, t);
 	say(c, "%zu queries, %zu models, %llu scores; training will take at most %.0f MB",
 	    t->data->n, t->data->m, (unsigned long long)t->data->cells, (double)t->stated_bytes / 1e6);
 	t->pool = pool_new(c->threads, &c->err);
-	return t->pool == NULL ? -1 : 0;
+	if (t->pool == NULL)
+		return -1;
+	return blas ? mat_warm(t->pool, &c->err) : 0;
 }
 
 static int
@@ -432,6 +438,8 @@ cmd_train(struct ctx *c)
 	struct training t = { .wall0 = clock_mono_ns(), .cpu0 = clock_cpu_ns() };
 	int r = train(c, &t);
 
+	if (r < 0 && c->err.code == ERR_TEMPFAIL && t.stated_bytes > 0)
+		err_wrap(&c->err, "training takes up to %.0f MB", (double)t.stated_bytes / 1e6);
 	interrupted_close(c, &t.resume, r);
 	pool_free(t.pool);
 	router_free(t.router);

@@ -450,7 +450,8 @@ rff_fit(struct svmfit *f)
 uint64_t
 svmfit_memory(const struct svm_params *p, size_t n, size_t d, size_t m)
 {
-	uint64_t slots = svmfit_slots(n), cache = (uint64_t)p->cache_mb << 20, whole = slots * slots * 4;
+	/* Twice: pairs of classes side by side have their blocks in both directions. */
+	uint64_t slots = svmfit_slots(n), cache = (uint64_t)p->cache_mb << 20, whole = slots * slots * 8;
 
 	if (n > p->exact_rows)
 		return rff_memory(n, p->kernel == KERNEL_LINEAR ? d : p->n_components, m) +
