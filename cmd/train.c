@@ -20,6 +20,7 @@
 #include "model/crossval.h"
 #include "model/fit.h"
 #include "model/search.h"
+#include "common/trainmode.h"
 
 #define SEARCH_OUTER 5		/* folds that judge a search when --cv says nothing */
 
@@ -104,7 +105,7 @@ read_params(struct ctx *c, const struct recipe *recipe, struct fit_params *p)
 		if (fit_params_set(p, name, eq + 1, &c->err) < 0)
 			return err_wrap(&c->err, "--hparam");
 	}
-	return 0;
+	return trainmode_read(c, p);
 }
 
 /* Find out before the work whether its fruit can be stored. */
@@ -164,7 +165,7 @@ check_data(struct ctx *c, const struct training *t)
 	if (t->base.full == 0)
 		log_warn(&c->log, "no query was answered by every model: "
 		    "the router cannot be compared with baselines");
-	return 0;
+	return trainmode_check(c, &t->params, ds);
 }
 
 /* Everything at the peak of the process: what it holds by now, and the most that is to come. */
@@ -224,7 +225,8 @@ begin(struct ctx *c, struct training *t, const char *output)
 {
 	char *grid;
 	int r;
-	bool blas = strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas || t->search;
+	bool blas = strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas || t->search ||
+	    expect_wanted(t->data);
 
 	if (blas && mat_open(&c->err) < 0)
 		return -1;
@@ -256,7 +258,9 @@ learn(struct ctx *c, struct training *t, const char *output)
 	t->router = fit_router(&params, t->data, t->pool, &c->err);
 	if (t->router == NULL || cancel_check(c->cancel, &c->err) < 0)
 		return -1;
-	return fit_loo(t->router, t->data, t->params.seed, t->pool, &t->loo, &c->err);
+	if (fit_loo(t->router, t->data, t->params.seed, t->pool, &t->loo, &c->err) < 0)
+		return -1;
+	return trainmode_widen(c, t->router);
 }
 
 static struct fit_record
@@ -264,7 +268,7 @@ record_of(const struct ctx *c, const struct training *t)
 {
 	return (struct fit_record){ .data = t->data, .baseline = &t->base,
 		.cv = t->folds > 0 ? &t->cv.result : NULL, .loo = &t->loo, .folds = t->folds,
-		.unlearned = t->cv.unlearned, .seed = t->params.seed,
+		.unlearned = t->cv.unlearned, .seed = t->params.seed, .router = t->router,
 		.weights = t->data->weight != NULL ? opt_str(c, "sample-weights") : "uniform",
 		.search = t->search_json.len > 0 ? t->search_json.p : NULL };
 }
@@ -315,6 +319,19 @@ say_estimate(const struct ctx *c, const char *what, const struct eval_result *r)
 }
 
 static void
+report_index(const struct ctx *c, const struct knn *knn)
+{
+	if (knn == NULL || knn->graph.n == 0 || knn->recall.sample == 0)
+		return;
+	say(c, "%-26s finds %.1f %% of the 10 nearest prompts, %.1f %% of the %zu nearest "
+	    "(ef_search %zu)", "index", 100 * knn->recall.at_10, 100 * knn->recall.at_k,
+	    knn->params.n_neighbors, knn->params.ef_search);
+	if (knn->recall.at_10 < knn->params.recall)
+		log_warn(&c->log, "the index does not reach recall %g: raise M, ef_construction or "
+		    "ef_search, or take index=exact", knn->params.recall);
+}
+
+static void
 report_people(const struct ctx *c, const struct training *t, const char *path)
 {
 	const struct baseline *b = &t->base;
@@ -333,6 +350,7 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 	}
 	if (t->search)
 		grid_say(c, &t->grid, &t->found);
+	report_index(c, router_knn(t->router));
 	(void)snprintf(name, sizeof name, "router, leave-one-out");
 	say_estimate(c, name, &t->loo);
 	(void)snprintf(name, sizeof name, t->search ? "router, %zu-fold, nested" : "router, %zu-fold",
@@ -344,6 +362,7 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 		    t->data->models.keys[b->best]);
 	else if (judge->compared && !(judge->delta.lo > 0))
 		log_warn(&c->log, "the router's lead over the best single model is within noise");
+	trainmode_say(c, t->router);
 	say(c, "wrote %s in %.1f s, %.0f MB at the peak", path,
 	    (double)(clock_mono_ns() - t->wall0) / 1e9, (double)mem_peak_rss() / 1e6);
 }

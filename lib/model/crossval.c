@@ -61,7 +61,7 @@ know_means(struct run *r, const struct dataset *train, const struct err *why, si
 static int
 learn(struct run *r, const struct dataset *train, size_t fold, struct fit_params *p, struct err *e)
 {
-	const struct policy policy = POLICY_INIT;
+	struct policy policy;
 	struct err why = ERR_INIT;
 	struct router *router = NULL;
 	int status = 0;
@@ -80,6 +80,7 @@ learn(struct run *r, const struct dataset *train, size_t fold, struct fit_params
 	}
 	for (size_t i = 0; i < r->n; i++)
 		r->text[i] = r->ds->query[r->row[i]];
+	policy = router_policy(router);
 	status = router_batch(router, &policy, r->text, r->n, r->choice, r->score, r->pool, e);
 	r->head.best = router->best_single;
 	r->head.learned = 1;
@@ -109,6 +110,7 @@ one_fold(struct run *r, size_t fold, struct err *e)
 	int status = 0;
 
 	p.keep = checkpoint_below(&p.keep, "cv.%zu", fold);
+	p.scores_alone = true;
 	if (n == 0 || n == r->ds->n)
 		return 0;
 	train = dataset_subset(r->ds, r->row, n, e);

@@ -8,6 +8,7 @@
 #include "data/split.h"
 #include "fmt/hash.h"
 #include "math/mat.h"
+#include "model/fittable.h"
 
 void
 fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
@@ -16,6 +17,7 @@ fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
 	if (kind->params_bytes > sizeof p->scorer)
 		BUG("%s: hyperparameters of %zu bytes", kind->name, kind->params_bytes);
 	kind->params_init(p->scorer);
+	mode_params_init(&p->mode);
 	p->embed.seed = p->seed;
 }
 
@@ -53,6 +55,7 @@ unknown_name(const struct scorer_kind *kind, const char *name, struct err *e)
 
 	nearest_name(kind->hparams, name, best, sizeof best, &least);
 	nearest_name(EMBED_HPARAMS, name, best, sizeof best, &least);
+	nearest_name(MODE_HPARAMS, name, best, sizeof best, &least);
 	if (best[0] != '\0')
 		return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': did you mean '%s'?",
 		    name, best);
@@ -66,6 +69,8 @@ fit_params_set(struct fit_params *p, const char *name, const char *value, struct
 	int r = p->kind->params_set(p->scorer, name, value, e);
 	long long v;
 
+	if (r > 0)
+		r = mode_params_set(&p->mode, name, value, e);
 	if (r <= 0)
 		return r;
 	for (size_t i = 0; i < sizeof embed_names / sizeof embed_names[0]; i++)
@@ -83,6 +88,7 @@ fit_params_write(const struct fit_params *p, const struct router *r, struct json
 {
 	jsonw_kstr(w, "objective", p->best ? "best" : "score");
 	p->kind->params_write(r != NULL ? p->kind->params(r->scorer) : p->scorer, w);
+	mode_params_write(r != NULL ? &r->mode_params : &p->mode, w);
 }
 
 uint64_t
@@ -92,7 +98,8 @@ fit_memory(const struct fit_params *p, const struct dataset *ds)
 	size_t d;
 
 	embedding = embed_memory(&p->embed, ds->query, ds->n, &kept, &d);
-	learning = kept + (uint64_t)ds->n * d * 4 + p->kind->memory(p->scorer, ds->n, d, ds->m);
+	learning = kept + (uint64_t)ds->n * d * 4 + p->kind->memory(p->scorer, ds->n, d, ds->m) +
+	    expect_memory(ds->n, d, ds->m);
 	if (p->best)
 		learning += (uint64_t)ds->n * (16 * (uint64_t)ds->m + 64);
 	return embedding > learning ? embedding : learning;
@@ -140,7 +147,7 @@ fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct fi
 	struct pool *pool, struct err *e)
 {
 	struct scorer_data data = { .n = ds->n, .d = space->d, .m = ds->m, .x = space->x,
-		.score = ds->score, .cost = ds->cost, .weight = ds->weight, .best = p->best,
+		.score = ds->score, .weight = ds->weight, .best = p->best,
 		.seed = p->seed, .pool = pool, .cancel = p->cancel, .keep = &p->keep };
 	struct dataset *labels = NULL;
 	struct baseline b;
@@ -225,6 +232,7 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	if (r->scorer == NULL || copy_names(r, ds, e) < 0)
 		goto fail;
 	baseline_compute(ds->score, ds->cost, ds->n, ds->m, &b);
+	r->scored = ds->m;
 	r->score_mean = fit_column_means(ds->score, ds->n, ds->m, 0.5f, e);
 	r->cost_mean = fit_column_means(ds->cost, ds->n, ds->m, -1, e);
 	r->latency_mean = fit_column_means(ds->latency, ds->n, ds->m, -1, e);
@@ -233,7 +241,12 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	r->best_single = b.best;
 	r->cheapest = b.cheapest;
 	r->seed = p->seed;
+	if (!p->scores_alone &&
+	    expect_fit(ds, space.x, space.d, pool, p->cancel, &r->expect, e) < 0)
+		goto fail;
 	fit_space_finish(&space);
+	if (fittable_run(p, ds, r, pool, e) < 0)
+		goto fail;
 	return r;
 fail:
 	fit_space_finish(&space);
@@ -410,6 +423,25 @@ write_baselines(const struct dataset *ds, const struct baseline *b, struct jsonw
 	jsonw_end_object(w);
 }
 
+/* How neighbours are found when not by comparing all, and how many of them that finds. */
+static void
+write_index(const struct knn *knn, struct jsonw *w)
+{
+	jsonw_key(w, "index");
+	if (knn == NULL || knn->graph.n == 0) {
+		jsonw_null(w);
+		return;
+	}
+	jsonw_object(w);
+	jsonw_kstr(w, "kind", "hnsw");
+	jsonw_kint(w, "k", (int64_t)knn->params.n_neighbors);
+	jsonw_kint(w, "ef_search", (int64_t)knn->params.ef_search);
+	jsonw_kint(w, "sample", (int64_t)knn->recall.sample);
+	jsonw_kdouble(w, "recall_at_10", knn->recall.sample > 0 ? knn->recall.at_10 : NAN);
+	jsonw_kdouble(w, "recall_at_k", knn->recall.sample > 0 ? knn->recall.at_k : NAN);
+	jsonw_end_object(w);
+}
+
 void
 fit_record_write(const struct fit_record *f, struct jsonw *w)
 {
@@ -437,6 +469,7 @@ fit_record_write(const struct fit_record *f, struct jsonw *w)
 		jsonw_raw(w, f->search, strlen(f->search));
 	}
 	write_estimate("loo", f->loo, 0, w);
+	write_index(f->router != NULL ? router_knn(f->router) : NULL, w);
 	jsonw_kstr(w, "blas_core", mat_core());
 	jsonw_kstr(w, "version", LLMR_VERSION);
 }

@@ -29,11 +29,13 @@ struct fit_params {
 	uint64_t seed;
 	struct cancel *cancel;	/* may be NULL */
 	struct checkpoint_at keep;	/* where pieces of a long training are kept; zeroed: nowhere */
+	struct mode_params mode;	/* router_mode and its like */
+	bool scores_alone;	/* no cost and response time, and no table unless a mode is asked for */
 };
 void fit_params_init(struct fit_params *, const struct scorer_kind *);
 /*
  * Set a hyperparameter of the embedder (dim, min_df, max_features, max_bytes)
- * or of the router (model/knn.h). ERR_USAGE for an unknown name or bad value.
+ * or of the router (model/knn.h), or of the choice (model/mode.h). ERR_USAGE for an unknown name or bad value.
  */
 int fit_params_set(struct fit_params *, const char *name, const char *value, struct err *e);
 
@@ -90,6 +92,7 @@ struct fit_record {
 	uint64_t seed;
 	const char *weights;		/* what queries count for: "record", "uniform", "task"; NULL = nobody said */
 	const char *search;		/* JSON text on the search for hyperparameters; NULL = there was none */
+	const struct router *router;	/* its index, when it has one */
 };
 void fit_record_write(const struct fit_record *, struct jsonw *);
 /* The hyperparameters as a JSON object's members: as the router has them, or, NULL, as they are asked for. */
