@@ -53,7 +53,7 @@ struct knn_params {
 	double recall;			/* share of the 10 nearest that a search should find; 0.5..1 */
 	bool given;			/* n_neighbors was set; else it shrinks with few rows (knn_neighbors) */
 };
-#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, KNN_INDEX_AUTO, 16, 100, 0, 0.99, \
+#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, KNN_INDEX_AUTO, 24, 80, 0, 0.99, \
 	false }
 
 /*
@@ -120,7 +120,7 @@ struct knn_scratch {
 	uint32_t *candidate;		/* [n] rows compared exactly */
 	int8_t *code;			/* [stride] of the query */
 	struct hnsw_scratch *graph;	/* NULL when there is no graph */
-	uint32_t *index;		/* [k] the neighbours; ascending row numbers when every row was compared */
+	uint32_t *index;		/* [k] the neighbours, ascending row numbers unless by a graph */
 	float *near;			/* [k] their exact similarities */
 	double *weight;			/* [k] */
 	double *sum;			/* [4 x m] */
