@@ -64,8 +64,8 @@ size_t knn_neighbors(const struct knn_params *, size_t n);
 
 /*
  * Set one by name: n_neighbors (k), weights, metric (distance_metric),
- * temperature, prior_weight, index, M, ef_construction, ef_search, recall. 0; 1 when the name is not one of them; -1 and
- * ERR_USAGE for a bad value.
+ * temperature, prior_weight, index, M, ef_construction, ef_search, recall. 0;
+ * 1 when the name is not one of them; -1 and ERR_USAGE for a bad value.
  */
 int knn_params_set(struct knn_params *, const char *name, const char *value, struct err *e);
 /* As members of an open JSON object. */
