@@ -14,6 +14,7 @@
 #include "model/fit.h"
 #include "common/recipe.h"
 #include "common/runlog.h"
+#include "common/trainmode.h"
 
 /* Everything of one run. */
 struct training {
@@ -85,7 +86,7 @@ read_params(struct ctx *c, const struct recipe *recipe, struct fit_params *p)
 		if (fit_params_set(p, name, eq + 1, &c->err) < 0)
 			return err_wrap(&c->err, "--hparam");
 	}
-	return 0;
+	return trainmode_read(c, p);
 }
 
 /* Find out before the work whether its fruit can be stored. */
@@ -145,7 +146,7 @@ check_data(struct ctx *c, const struct training *t)
 	if (t->base.full == 0)
 		log_warn(&c->log, "no query was answered by every model: "
 		    "the router cannot be compared with baselines");
-	return 0;
+	return trainmode_check(c, &t->params, ds);
 }
 
 static int
@@ -155,7 +156,8 @@ learn(struct ctx *c, struct training *t)
 
 	say(c, "%zu queries, %zu models, %llu scores; training will take about %.0f MB",
 	    t->data->n, t->data->m, (unsigned long long)t->data->cells, mb);
-	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas) &&
+	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas ||
+	    expect_wanted(t->data)) &&
 	    mat_open(&c->err) < 0)
 		return -1;
 	t->pool = pool_new(c->threads, &c->err);
@@ -166,10 +168,10 @@ learn(struct ctx *c, struct training *t)
 		return -1;
 	if (fit_loo(t->router, t->data, t->params.seed, t->pool, &t->loo, &c->err) < 0)
 		return -1;
-	if (t->folds == 0)
-		return 0;
-	return fit_cv(&t->params, t->data, t->folds, t->pool, &c->progress, c->cancel, &t->cv,
-	    &c->err);
+	if (t->folds > 0 && fit_cv(&t->params, t->data, t->folds, t->pool, &c->progress, c->cancel,
+	    &t->cv, &c->err) < 0)
+		return -1;
+	return trainmode_widen(c, t->router);
 }
 
 static int
@@ -259,6 +261,7 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 		    t->data->models.keys[b->best]);
 	else if (judge->compared && !(judge->delta.lo > 0))
 		log_warn(&c->log, "the router's lead over the best single model is within noise");
+	trainmode_say(c, t->router);
 	say(c, "wrote %s in %.1f s, %.0f MB at the peak", path,
 	    (double)(clock_mono_ns() - t->wall0) / 1e9, (double)mem_peak_rss() / 1e6);
 }

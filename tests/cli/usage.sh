@@ -34,6 +34,7 @@ status 78 "a settings file that is named must be there" "$LLMR" train knn --sett
 rm -r config
 ok "version" "$LLMR" --version
 match out '^llmr [0-9]+\.[0-9]+\.[0-9]+' "version begins with the name"
+match out '^blas kernel ' "the kernel asked of OpenBLAS is shown"
 ln -s "$LLMR" llmr-train
 ok "a link named llmr-train is llmr train" ./llmr-train --help
 same first out "the link shows the command's help"
