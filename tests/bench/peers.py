@@ -15,6 +15,7 @@ import time
 import urllib.request
 
 import kinds
+import knn_peer
 import quality
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -159,6 +160,7 @@ def main():
     print("| work | peer | peer's figure | llmr | ratio | bar |\n| --- | --- | --- | --- | --- | --- |")
     os.environ.pop("OPENBLAS_CORETYPE", None)
     rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract}
+    rows["knn"] = lambda: knn_peer.bench_knn(row)
     for name, bench in kinds.ROWS.items():
         rows[name] = lambda bench=bench: bench(row, WORK, RUNS)
     for name, bench in quality.ROWS.items():
