@@ -301,7 +301,7 @@ cmd_train(struct ctx *c)
 	if (recipe_open(c, &t.recipe) < 0 || read_params(c, t.recipe, &t.params) < 0)
 		goto out;
 	path = opt_str(c, "output");
-	if (check_output(c, path) < 0)
+	if (check_output(c, path) < 0 || recipe_spared(c, path) < 0)
 		goto out;
 	runlog_begin(c, "train", t.params.kind->name);
 	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;

@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|import|inspect|drift|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|import|inspect|drift|runs|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -170,6 +170,16 @@ _llmr() {
 		--command) _llmr_words "train eval"; return ;;
 		--format) _llmr_words "jsonl csv"; return ;;
 		esac ;;
+	serve:-*)
+		case $prev in
+		--config|-c) _llmr_files; return ;;
+		--listen|-l) COMPREPLY=(); return ;;
+		--tls-cert) _llmr_files; return ;;
+		--tls-key) _llmr_files; return ;;
+		--max-body) COMPREPLY=(); return ;;
+		--max-connections) COMPREPLY=(); return ;;
+		--drain-timeout) COMPREPLY=(); return ;;
+		esac ;;
 	doctor:-*)
 		case $prev in
 		--url) COMPREPLY=(); return ;;
@@ -186,7 +196,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench import inspect drift runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench import inspect drift runs serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -217,12 +227,15 @@ _llmr() {
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
+	serve)
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
 	doctor)
 		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench import inspect drift runs doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench import inspect drift runs serve doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

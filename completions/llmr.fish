@@ -1,5 +1,5 @@
 # fish completion for llmr; made by `make docs'
-set -l __llmr_commands extract convert train eval route bench import inspect drift runs doctor help version
+set -l __llmr_commands extract convert train eval route bench import inspect drift runs serve doctor help version
 function __llmr_is
 	set -l words (commandline -opc)
 	for w in $words[2..]
@@ -174,10 +174,20 @@ complete -c llmr -n '__llmr_is runs' -l limit -x -d 'the newest N runs alone, 0 
 complete -c llmr -n '__llmr_is runs' -l kind -x -d 'only runs of this kind of router'
 complete -c llmr -n '__llmr_is runs' -l command -x -a 'train eval' -d 'only runs of this command'
 complete -c llmr -n '__llmr_is runs' -l format -x -a 'jsonl csv' -d 'what export writes'
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a serve -d 'a validating gateway: decide, and forward there'
+complete -c llmr -n '__llmr_is serve' -l config -s c -r -F -d 'the gateway'\''s YAML, as LiteLLM reads it; /app/config/config.yaml when neither says'
+complete -c llmr -n '__llmr_is serve' -l listen -s l -x -d 'HOST:PORT, [V6]:PORT, :PORT for all addresses, or unix:PATH'
+complete -c llmr -n '__llmr_is serve' -l test -s t -d 'check config and model, then stop'
+complete -c llmr -n '__llmr_is serve' -l no-auth -d 'answer anybody, even beyond this machine, without a master key'
+complete -c llmr -n '__llmr_is serve' -l tls-cert -r -F -d 'certificate chain in PEM; serves HTTPS'
+complete -c llmr -n '__llmr_is serve' -l tls-key -r -F -d 'its private key'
+complete -c llmr -n '__llmr_is serve' -l max-body -x -d 'largest request body'
+complete -c llmr -n '__llmr_is serve' -l max-connections -x -d 'open connections; idle ones give way'
+complete -c llmr -n '__llmr_is serve' -l drain-timeout -x -d 'on SIGTERM, how long requests in flight may take'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a doctor -d 'check libraries, CPU features, settings and reachability'
 complete -c llmr -n '__llmr_is doctor' -l url -x -d 'also try to reach this address; may be repeated'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a help -d 'show help about a command'
-complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench import inspect drift runs doctor help version'
+complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench import inspect drift runs serve doctor help version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a version -d 'show version, libraries and CPU features'
 complete -c llmr -l help -s h -d 'show help and exit'
 complete -c llmr -l version -s V -d 'show version, libraries and CPU features, and exit'

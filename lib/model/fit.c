@@ -104,11 +104,15 @@ fit_memory(const struct fit_params *p, const struct dataset *ds)
 		read += ds->query[i].n < most ? ds->query[i].n : most;
 	}
 	matrices = (uint64_t)ds->n * (d * 4 + (uint64_t)ds->m * 12) +
-	    p->kind->memory(p->scorer, ds->n, d, ds->m) + expect_memory(ds->n, d, ds->m);
+	    p->kind->memory(p->scorer, ds->n, d, ds->m) +
+	    (expect_wanted(ds) ? expect_memory(ds->n, d, ds->m) : 0);
 	/*
 	 * lsa, measured: about 36 bytes for each byte of text that is read (terms
 	 * and counts), and three tall matrices on one side, one on the other.
 	 */
+	/* The router that is there, and a copy of the other queries' matrices. */
+	if (fittable_wanted(p, ds))
+		matrices += (uint64_t)ds->n * (4 * d + 16 * (uint64_t)ds->m);
 	if (lsa)
 		matrices += 36 * read + (uint64_t)(d + 24) * (12 * (uint64_t)ds->n + 4 * features);
 	return matrices + text;

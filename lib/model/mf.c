@@ -8,7 +8,6 @@
 #include "math/adam.h"
 #include "math/affine.h"
 #include "math/mat.h"
-#include "model/costhead.h"
 #include "model/target.h"
 
 #define MAX_WEIGHT 1e6f
@@ -18,7 +17,6 @@
 struct mf {
 	struct mf_params params;
 	struct target target;		/* of scores */
-	struct costhead cost;
 	size_t d, m;
 	size_t stride;			/* m padded */
 	enum dot_kernel kernel;
@@ -402,7 +400,7 @@ memory(const void *params, size_t n, size_t d, size_t m)
 	uint64_t k = p->latent_dim, batch = batch_of(p, n);
 
 	return 16 * (d * k + m * k + m + 64) + 8 * (d + 1) * (m + AFFINE_PAD) +
-	    4 * (batch * (d + 2 * k + 2 * m + AFFINE_PAD) + n) + costhead_memory(n, d, m);
+	    4 * (batch * (d + 2 * k + 2 * m + AFFINE_PAD) + n);
 }
 
 static void
@@ -413,7 +411,6 @@ mf_free(void *model)
 	if (mf == NULL)
 		return;
 	target_finish(&mf->target);
-	costhead_finish(&mf->cost);
 	free(mf->w);
 	free(mf->tensor);
 	free(mf);
@@ -469,7 +466,7 @@ fit(const void *params, const struct scorer_data *d, struct err *e)
 	else
 		done = mat_open(e) == 0 && target_init(&mf->target, &scores, e) == 0 &&
 		    shape_of(mf, e) == 0 && setup(&t, e) == 0 && train_twice(&t, mf, e) == 0 &&
-		    make_tensor(mf, e) == 0 && costhead_fit(&mf->cost, d, e) == 0;
+		    make_tensor(mf, e) == 0;
 	release(&t);
 	if (done)
 		return mf;
@@ -486,8 +483,7 @@ save(const void *model, const char *prefix, struct tensorfile_writer *w, struct 
 
 	if (mf->tensor == NULL)
 		return err_set(e, ERR_BUG, "a loaded matrix factorisation cannot be saved");
-	if (target_save(&mf->target, prefix, "mf", w, e) < 0 ||
-	    costhead_save(&mf->cost, prefix, "mf", w, e) < 0)
+	if (target_save(&mf->target, prefix, "mf", w, e) < 0)
 		return -1;
 	if (tensorfile_writer_add(w, target_name(name, prefix, "mf", ".weight"), DTYPE_F32, 2, shape,
 	    mf->tensor, e) < 0)
@@ -505,8 +501,7 @@ load_all(struct mf *mf, const struct tensorfile *f, const char *prefix, struct e
 
 	if (mf->d == 0 || mf->m == 0)
 		return err_set(e, ERR_INPUT, "%zu models, %zu dimensions", mf->m, mf->d);
-	if (target_load(&mf->target, f, prefix, "mf", mf->m, e) < 0 ||
-	    costhead_load(&mf->cost, f, prefix, "mf", mf->m, mf->d, e) < 0)
+	if (target_load(&mf->target, f, prefix, "mf", mf->m, e) < 0)
 		return -1;
 	mf->target.costs = false;
 	shape[0] = mf->m;
@@ -544,7 +539,6 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 
 struct scratch {
 	float *y;			/* [stride] */
-	struct costhead_scratch cost;
 };
 
 static void
@@ -555,7 +549,6 @@ scratch_free(void *scratch)
 	if (s == NULL)
 		return;
 	free(s->y);
-	costhead_scratch_finish(&s->cost);
 	free(s);
 }
 
@@ -568,7 +561,7 @@ scratch_new(const void *model, struct err *e)
 	if (s == NULL)
 		return NULL;
 	s->y = mem_aligned(mf->stride, sizeof *s->y, e);
-	if (s->y == NULL || costhead_scratch_init(&s->cost, &mf->cost, e) < 0) {
+	if (s->y == NULL) {
 		scratch_free(s);
 		return NULL;
 	}
@@ -588,7 +581,6 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 		affine_apply(mf->kernel, mf->w, mf->d, mf->stride, q, s->y);
 		target_predict(&mf->target, s->y, out, cost);
 	}
-	costhead_score(&mf->cost, q, &s->cost, cost);
 }
 
 const struct scorer_kind mf_kind = {
