@@ -513,9 +513,8 @@ knn_scratch_new(const struct knn *knn, struct err *e)
 	if (knn->params.ef_search > 0)
 		s->graph = hnsw_scratch_new(knn->n, graph_ef(knn, knn->params.ef_search), e);
 	if ((knn->params.ef_search > 0 && s->graph == NULL) || s->sim == NULL ||
-	    s->exact == NULL || s->work == NULL || s->candidate == NULL || s->code == NULL || s->near == NULL ||
-	    s->index == NULL ||
-	    s->weight == NULL || s->sum == NULL) {
+	    s->exact == NULL || s->work == NULL || s->candidate == NULL || s->code == NULL ||
+	    s->near == NULL || s->index == NULL || s->weight == NULL || s->sum == NULL) {
 		knn_scratch_free(s);
 		return NULL;
 	}

@@ -15,6 +15,7 @@ import time
 import urllib.request
 
 import kinds
+import knn_peer
 import quality
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
