@@ -15,7 +15,6 @@ import time
 import urllib.request
 
 import kinds
-import knn_peer
 import quality
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
