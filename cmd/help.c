@@ -10,6 +10,7 @@
 static const struct { const char *name, *title; } groups[] = {
 	{ "data", "from traces to data" },
 	{ "routers", "routers" },
+	{ "trust", "keys and signatures" },
 	{ "help", "help" },
 	{ NULL, NULL }
 };
