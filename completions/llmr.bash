@@ -64,6 +64,10 @@ _llmr() {
 		--strong-share) COMPREPLY=(); return ;;
 		--candidates) _llmr_files; return ;;
 		--cv) COMPREPLY=(); return ;;
+		--grid) COMPREPLY=(); return ;;
+		--save-oof) _llmr_files; return ;;
+		--sample-weights) _llmr_words "record uniform task"; return ;;
+		--checkpoint) _llmr_files; return ;;
 		--seed) COMPREPLY=(); return ;;
 		--output|-o) _llmr_files; return ;;
 		esac ;;
@@ -455,7 +459,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
 		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

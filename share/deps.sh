@@ -22,8 +22,8 @@ need libyaml-dev pc yaml-0.1
 need libopenblas-dev pc openblas
 need libsodium-dev pc libsodium
 need libsqlite3-dev pc sqlite3
-need libssl-dev pc libcrypto
 need libmicrohttpd-dev pc libmicrohttpd
+need libssl-dev pc libcrypto
 need libzstd-dev pc libzstd
 need zlib1g-dev pc zlib
 if [ "$what" = check ]; then
