@@ -193,6 +193,60 @@ Test(registry, a_folder_keeps_conditions)
 	remove_folder(dir);
 }
 
+/* A store that takes every write, as one without conditional writes does. */
+static enum store_outcome
+careless_put(void *impl, const struct store_put *p, struct store_info *info, struct err *e)
+{
+	(void)impl, (void)p, (void)e;
+	if (info != NULL)
+		*info = (struct store_info){ .etag = "\"1\"" };
+	return STORE_OK;
+}
+
+static enum store_outcome
+careless_get(void *impl, const char *key, const char *if_none_match, size_t max, struct buf *out,
+	struct store_info *info, struct err *e)
+{
+	(void)impl, (void)key, (void)if_none_match, (void)max, (void)out, (void)info;
+	err_set(e, ERR_NOINPUT, "nothing");
+	return STORE_ABSENT;
+}
+
+static enum store_outcome
+careless_delete(void *impl, const char *key, struct err *e)
+{
+	(void)impl, (void)key, (void)e;
+	return STORE_OK;
+}
+
+static void
+careless_free(void *impl)
+{
+	(void)impl;
+}
+
+Test(registry, a_store_without_conditions_is_found_out)
+{
+	static const struct store_ops ops = { .get = careless_get, .put = careless_put, .del = careless_delete,
+		.free = careless_free };
+	char *dir = folder();
+	struct err e = ERR_INIT;
+	struct store *s = store_new(&ops, NULL, "careless", &e);
+	struct registry r = { .store = s, .allow_unsigned = true, .trust = { .allow_unsigned = true } };
+	bool ok = true;
+
+	r.known = known_open(dir, "careless", &e);
+	cr_expect_eq(store_probe(s, "probe/", &ok, &e), 0);
+	cr_expect_not(ok);
+	cr_expect_eq(registry_begin_write(&r, &e), -1);
+	cr_expect_eq(e.code, ERR_CONFIG);
+	r.no_cas = true;
+	cr_expect_eq(registry_begin_write(&r, &e), 0, "%s", e.msg);
+	known_free(r.known);
+	store_free(s);
+	remove_folder(dir);
+}
+
 Test(registry, a_fetch_goes_on_and_checks)
 {
 	char *dir = folder(), path[64];
