@@ -57,14 +57,26 @@ int cmd_convert(struct ctx *);
 int cmd_doctor(struct ctx *);
 int cmd_drift(struct ctx *);
 int cmd_eval(struct ctx *);
+int cmd_export_bundle(struct ctx *);
 int cmd_extract(struct ctx *);
+int cmd_gc(struct ctx *);
 int cmd_help(struct ctx *);
 int cmd_import(struct ctx *);
+int cmd_import_bundle(struct ctx *);
 int cmd_inspect(struct ctx *);
+int cmd_keygen(struct ctx *);
+int cmd_list(struct ctx *);
+int cmd_promote(struct ctx *);
+int cmd_pull(struct ctx *);
+int cmd_push(struct ctx *);
+int cmd_rollback(struct ctx *);
 int cmd_route(struct ctx *);
 int cmd_runs(struct ctx *);
 int cmd_serve(struct ctx *);
+int cmd_show(struct ctx *);
+int cmd_sign(struct ctx *);
 int cmd_train(struct ctx *);
+int cmd_verify(struct ctx *);
 int cmd_version(struct ctx *);
 
 #endif

@@ -1,5 +1,8 @@
 /* llmr - main: find the command, parse its options, run it, report. */
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -130,7 +133,8 @@ dispatch(struct ctx *c, const struct command *cmd, int argc, char **argv)
 		r = finish_stdout(c, 0);
 		goto out;
 	}
-	if (opt_lookup(&s, "version")->n > 0)
+	/* A command may have an option of that name that takes a value. */
+	if (opt_lookup(&s, "version")->n > 0 && opt_lookup(&s, "version")->opt->type == OPT_FLAG)
 		cmd = command_find("version");
 	if (settings_open(opt_lookup(&s, "settings"), cmd->name, &settings, &c->err) < 0)
 		goto out;
@@ -193,6 +197,18 @@ out:
 	return r;
 }
 
+/*
+ * What is large goes back to the system as soon as it is freed, so that a
+ * training takes what it holds and no more (glibc else keeps blocks of up to 32 MiB).
+ */
+static void
+return_large_blocks(void)
+{
+#ifdef __GLIBC__
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 int
 main(int argc, char **argv)
 {
@@ -202,6 +218,7 @@ main(int argc, char **argv)
 	int r;
 
 	self = self != NULL ? self + 1 : argc > 0 ? argv[0] : "llmr";
+	return_large_blocks();
 	catch_signals();
 	if (strncmp(self, "llmr-", 5) == 0)
 		cmd = command_find(self + 5);

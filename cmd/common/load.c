@@ -1,5 +1,9 @@
 #include "common/load.h"
 
+#include <stdlib.h>
+
+#include "common/trust.h"
+#include "fmt/safetensors.h"
 #include "model/artifact.h"
 
 struct dataset *
@@ -23,8 +27,12 @@ load_data(struct ctx *c, const char *from)
 		log_warn(&c->log, "%llu records without a performance were left out",
 		    (unsigned long long)ds->null_records);
 	if (ds->duplicate_cells > 0)
-		log_warn(&c->log, "%llu repeated records of the same query and model were averaged",
-		    (unsigned long long)ds->duplicate_cells);
+		log_warn(&c->log, "%llu repeated records of the same query and model were averaged; "
+		    "in %llu cases they differ in performance", (unsigned long long)ds->duplicate_cells,
+		    (unsigned long long)ds->conflicts);
+	if (ds->bad_costs > 0)
+		log_warn(&c->log, "%llu records have a cost that is negative or infinite: "
+		    "it is taken for unknown", (unsigned long long)ds->bad_costs);
 	return ds;
 }
 
@@ -37,5 +45,35 @@ load_router(struct ctx *c)
 		err_set(&c->err, ERR_USAGE, "no model: give --model FILE");
 		return NULL;
 	}
-	return artifact_load(path, &c->err);
+	return load_artifact(c, path);
+}
+
+/* Read once: the bytes that are checked are the bytes that are used. */
+static struct router *
+load_signed(struct ctx *c, const char *path)
+{
+	struct tensorfile *f = NULL;
+	struct router *r = NULL;
+	size_t n;
+	void *p = tensorfile_read(path, &n, &c->err);
+
+	if (p == NULL)
+		return NULL;
+	if (trust_check_bytes(c, path, p, n) < 0) {
+		free(p);
+		return NULL;
+	}
+	if ((f = tensorfile_take(p, n, &c->err)) == NULL)
+		free(p);
+	else if ((r = artifact_take(f, &c->err)) == NULL)
+		tensorfile_free(f);
+	if (r == NULL)
+		err_wrap(&c->err, "%s", path);
+	return r;
+}
+
+struct router *
+load_artifact(struct ctx *c, const char *path)
+{
+	return opt_flag(c, "require-signature") ? load_signed(c, path) : artifact_load(path, &c->err);
 }

@@ -14,4 +14,7 @@ struct dataset *load_data(struct ctx *, const char *from);
 /* The artifact of --model (required). NULL and ctx->err. */
 struct router *load_router(struct ctx *);
 
+/* A router artifact; under --require-signature only when its bytes are signed (ERR_NOPERM). */
+struct router *load_artifact(struct ctx *, const char *path);
+
 #endif

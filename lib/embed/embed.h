@@ -53,6 +53,12 @@ int embed_check_kind(const char *name, struct err *e);
  */
 struct embedder *embed_fit(const struct embed_params *, const struct slice *texts, size_t n,
 	struct pool *pool, struct err *e);
+/*
+ * Bytes that embed_fit holds at its peak on these texts, as an upper bound, and
+ * *kept of them as long as the embedder lives; *dim is the length of its vectors.
+ */
+uint64_t embed_memory(const struct embed_params *, const struct slice *texts, size_t n,
+	uint64_t *kept, size_t *dim);
 size_t embed_dim(const struct embedder *);
 const char *embed_kind(const struct embedder *);
 void embed_free(struct embedder *);

@@ -250,14 +250,63 @@ initialise(struct train *t)
 	t->adam.t = 0;
 }
 
-/* Train from scratch on the first n of rows. */
-static int
-train(struct train *t, size_t n, struct err *e)
+/* Where a training stands between two epochs, beside weights, moments and the order of the rows. */
+struct stand { struct rng rng; uint64_t epoch, adam; };
+
+#define PIECES 5
+static void
+pieces(struct train *t, struct stand *s, struct checkpoint_part out[PIECES])
 {
+	size_t bytes = t->total * sizeof(float);
+
+	out[0] = (struct checkpoint_part){ s, sizeof *s };
+	out[1] = (struct checkpoint_part){ t->w.x, bytes };
+	out[2] = (struct checkpoint_part){ t->adam.m, bytes };
+	out[3] = (struct checkpoint_part){ t->adam.v, bytes };
+	out[4] = (struct checkpoint_part){ t->rows, t->d->n * sizeof *t->rows };
+}
+
+/* Go on after the last epoch that a checkpoint holds. The order of the rows is checked: it is an index. */
+static int
+restore(struct train *t, const struct checkpoint_at *at, struct stand *s, struct err *e)
+{
+	struct checkpoint_part part[PIECES];
+
+	pieces(t, s, part);
+	if (!checkpoint_get(at, part, PIECES))
+		return 0;
+	t->rng = s->rng;
+	t->adam.t = s->adam;
+	for (size_t i = 0; i < t->d->n; i++)
+		if (t->rows[i] >= t->d->n)
+			return err_set(e, ERR_INPUT, "checkpoint: %s: row %lu of %zu", at->path,
+			    (unsigned long)t->rows[i], t->d->n);
+	return 0;
+}
+
+static int
+keep(struct train *t, const struct checkpoint_at *at, struct stand *s, struct err *e)
+{
+	struct checkpoint_part part[PIECES];
+
+	s->rng = t->rng;
+	s->adam = t->adam.t;
+	pieces(t, s, part);
+	return checkpoint_put(at, part, PIECES, e);
+}
+
+/* Train from scratch on the first n of rows; pass is the name of this in a checkpoint. */
+static int
+train(struct train *t, size_t n, unsigned pass, struct err *e)
+{
+	const struct checkpoint_at at = checkpoint_below(t->d->keep, "mf.%u", pass);
 	size_t batch = batch_of(t->params, n);
+	struct stand s = { .epoch = 0 };
 
 	initialise(t);
-	for (size_t epoch = 0; epoch < t->params->epochs; epoch++) {
+	if (restore(t, &at, &s, e) < 0)
+		return -1;
+	while (s.epoch < t->params->epochs) {
 		for (size_t i = n; i > 1; i--) {
 			size_t j = rng_below(&t->rng, i);
 			uint32_t row = t->rows[i - 1];
@@ -270,6 +319,9 @@ train(struct train *t, size_t n, struct err *e)
 				return -1;
 			step(t, t->rows + from, n - from < batch ? n - from : batch);
 		}
+		s.epoch++;
+		if (keep(t, &at, &s, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -371,13 +423,13 @@ train_twice(struct train *t, const struct mf *mf, struct err *e)
 		sum += t->d->weight == NULL ? 1 : (double)t->d->weight[i];
 	}
 	t->weight_scale = (double)n / sum;
-	if (train(t, n - probe, e) < 0)
+	if (train(t, n - probe, 0, e) < 0)
 		goto out;
 	collapse(t, mf);
 	s = sums_of(t, mf, probe > 0 ? n - probe : 0, n, y);
 	slope = slope_of(&s);
 	if (probe > 0) {
-		if (train(t, n, e) < 0)
+		if (train(t, n, 1, e) < 0)
 			goto out;
 		collapse(t, mf);
 	}

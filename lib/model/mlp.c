@@ -322,9 +322,12 @@ static int
 one_net(const struct mlp *mlp, const struct scorer_data *d, size_t k, struct pool *pool,
 	struct err *e)
 {
+	const struct checkpoint_at keep = checkpoint_below(d->keep, "mlp.%zu", k);
+	struct scorer_data own = *d;
 	struct rng g = rng_split(d->seed, k);
 
-	return mlptrain_net(&mlp->params, &mlp->shape, d, &mlp->target, rng_u64(&g), pool,
+	own.keep = &keep;
+	return mlptrain_net(&mlp->params, &mlp->shape, &own, &mlp->target, rng_u64(&g), pool,
 	    mlp->w + k * mlp->shape.total, NULL, e);
 }
 

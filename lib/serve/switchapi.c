@@ -204,7 +204,7 @@ write_time(struct jsonw *w, const char *key, int64_t us)
 }
 
 static void
-write_version(struct call *a, const struct version *v)
+write_version(struct call *a, const struct model_version *v)
 {
 	const char *active = switcher_active(a->engine, v->name);
 	struct jsonw *w = &a->w;
@@ -247,7 +247,7 @@ do_register(struct call *a, struct err *e)
 {
 	const struct generation *live = atomic_load(&a->g->live.value);
 	struct switchapi_body *b = &a->body;
-	const struct version *v;
+	const struct model_version *v;
 
 	if (b->name == NULL)
 		b->name = default_router(a);

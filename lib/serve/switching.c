@@ -222,7 +222,7 @@ build(struct switching *s, struct generation *base, struct err *e)
 }
 
 static bool
-needed(void *ctx, const struct version *v)
+needed(void *ctx, const struct model_version *v)
 {
 	return switcher_needs(ctx, v->name, v->version);
 }

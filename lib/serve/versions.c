@@ -19,7 +19,7 @@
 struct versions {
 	struct versions_opts o;
 	char *dir;
-	struct version **v;
+	struct model_version **v;
 	size_t n, cap;
 	size_t max_files;
 	uint64_t max_bytes, used;
@@ -41,7 +41,7 @@ versions_is_name(struct slice s)
 
 /* No name holds '@', so no two versions share a file. */
 static char *
-file_of(const struct versions *s, const struct version *v, struct err *e)
+file_of(const struct versions *s, const struct model_version *v, struct err *e)
 {
 	size_t n = strlen(s->dir) + 2 * VERSIONS_NAME + 16;
 	char *path = mem_calloc(n, 1, e);
@@ -106,7 +106,7 @@ out:
 
 /* Copy a descriptor to a private file; its digest and length into v. */
 static int
-copy(int fd, const char *path, struct version *v, struct err *e)
+copy(int fd, const char *path, struct model_version *v, struct err *e)
 {
 	struct io_out out = { .fd = -1 };
 	struct sha256 h;
@@ -137,7 +137,7 @@ copy(int fd, const char *path, struct version *v, struct err *e)
 
 /* Fetch what the reference names into the private file. */
 static int
-fetch(struct versions *s, struct version *v, struct err *e)
+fetch(struct versions *s, struct model_version *v, struct err *e)
 {
 	char *path = file_of(s, v, e);
 	int fd, r;
@@ -154,7 +154,7 @@ fetch(struct versions *s, struct version *v, struct err *e)
 }
 
 static void
-drop_file(struct versions *s, struct version *v)
+drop_file(struct versions *s, struct model_version *v)
 {
 	char *path = file_of(s, v, NULL);
 
@@ -167,7 +167,7 @@ drop_file(struct versions *s, struct version *v)
 /* ---- the list ---- */
 
 static void
-version_free(struct version *v)
+version_free(struct model_version *v)
 {
 	if (v == NULL)
 		return;
@@ -176,10 +176,10 @@ version_free(struct version *v)
 	free(v);
 }
 
-static struct version *
+static struct model_version *
 version_new(const char *name, const char *version, const char *ref, const char *metadata, struct err *e)
 {
-	struct version *v = mem_calloc(1, sizeof *v, e);
+	struct model_version *v = mem_calloc(1, sizeof *v, e);
 
 	if (v == NULL)
 		return NULL;
@@ -194,7 +194,7 @@ version_new(const char *name, const char *version, const char *ref, const char *
 }
 
 static int
-add(struct versions *s, struct version *v, struct err *e)
+add(struct versions *s, struct model_version *v, struct err *e)
 {
 	if (mem_grow((void **)&s->v, &s->cap, s->n + 1, sizeof *s->v, e) < 0)
 		return -1;
@@ -206,7 +206,7 @@ static int
 remembered(void *ctx, const struct switchdb_version *d, struct err *e)
 {
 	struct versions *s = ctx;
-	struct version *v = version_new(d->name, d->version, d->ref, d->metadata, e);
+	struct model_version *v = version_new(d->name, d->version, d->ref, d->metadata, e);
 	char *path;
 
 	if (v == NULL || (path = file_of(s, v, e)) == NULL) {
@@ -272,13 +272,13 @@ versions_count(const struct versions *s)
 	return s->n;
 }
 
-const struct version *
+const struct model_version *
 versions_nth(const struct versions *s, size_t i)
 {
 	return s->v[i];
 }
 
-static struct version *
+static struct model_version *
 find(const struct versions *s, const char *name, const char *version)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -288,7 +288,7 @@ find(const struct versions *s, const char *name, const char *version)
 	return NULL;
 }
 
-const struct version *
+const struct model_version *
 versions_find(const struct versions *s, const char *name, const char *version)
 {
 	return find(s, name, version);
@@ -298,7 +298,7 @@ versions_find(const struct versions *s, const char *name, const char *version)
 
 /* The private file into memory, its digest as it must be. */
 static struct loaded *
-load_file(struct versions *s, struct version *v, struct err *e)
+load_file(struct versions *s, struct model_version *v, struct err *e)
 {
 	char *path = file_of(s, v, e);
 	struct loaded *l = path == NULL ? NULL : loaded_read(path, NULL, 0, e);
@@ -326,7 +326,7 @@ load_file(struct versions *s, struct version *v, struct err *e)
 struct loaded *
 versions_load(struct versions *s, const char *name, const char *version, struct err *e)
 {
-	struct version *v = find(s, name, version);
+	struct model_version *v = find(s, name, version);
 	struct loaded *l;
 	char wanted[65];
 
@@ -357,7 +357,7 @@ versions_load(struct versions *s, const char *name, const char *version, struct 
 
 /* Fetch, judge and remember a new one. */
 static int
-take(struct versions *s, struct version *v, struct err *e)
+take(struct versions *s, struct model_version *v, struct err *e)
 {
 	struct loaded *l;
 	int r = 0;
@@ -384,11 +384,11 @@ take(struct versions *s, struct version *v, struct err *e)
 
 /* Are the bytes of a reference those of a version that is there? */
 static int
-compare(struct versions *s, const struct version *have, const char *ref, struct err *e)
+compare(struct versions *s, const struct model_version *have, const char *ref, struct err *e)
 {
 	bool is_signed;
 	int fd = s->o.open(s->o.ctx, ref, &is_signed, e);
-	struct version v = { .bytes = 0 };
+	struct model_version v = { .bytes = 0 };
 	char *path;
 	int r;
 
@@ -407,9 +407,9 @@ compare(struct versions *s, const struct version *have, const char *ref, struct 
 
 int
 versions_register(struct versions *s, const char *name, const char *version, const char *ref, const char *metadata,
-	int64_t now_us, const struct version **out, struct err *e)
+	int64_t now_us, const struct model_version **out, struct err *e)
 {
-	struct version *v = find(s, name, version);
+	struct model_version *v = find(s, name, version);
 
 	if (v != NULL) {
 		*out = v;
@@ -427,15 +427,15 @@ versions_register(struct versions *s, const char *name, const char *version, con
 }
 
 void
-versions_evict(struct versions *s, bool (*in_use)(void *ctx, const struct version *), void *ctx)
+versions_evict(struct versions *s, bool (*in_use)(void *ctx, const struct model_version *), void *ctx)
 {
 	for (;;) {
-		struct version *oldest = NULL;
+		struct model_version *oldest = NULL;
 		uint64_t bytes = 0;
 		size_t files = 0;
 
 		for (size_t i = 0; i < s->n; i++) {
-			struct version *v = s->v[i];
+			struct model_version *v = s->v[i];
 
 			if (!v->cached)
 				continue;

@@ -23,7 +23,7 @@
 
 #define VERSIONS_NAME 65	/* bytes of a name with its NUL */
 
-struct version {
+struct model_version {
 	char name[VERSIONS_NAME], version[VERSIONS_NAME];
 	char sha256[65], kind[32];
 	char *ref, *metadata;		/* metadata NULL: none */
@@ -53,18 +53,18 @@ void versions_limit(struct versions *, size_t max_files, uint64_t max_bytes);
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,63} */
 bool versions_is_name(struct slice);
 size_t versions_count(const struct versions *);
-const struct version *versions_nth(const struct versions *, size_t i);	/* in the order of registration */
-const struct version *versions_find(const struct versions *, const char *name, const char *version);
+const struct model_version *versions_nth(const struct versions *, size_t i);	/* in the order of registration */
+const struct model_version *versions_find(const struct versions *, const char *name, const char *version);
 /*
  * Register. The same bytes once more are well (*out is what was there); others
  * under a name and version that are taken are ERR_NO.
  */
 int versions_register(struct versions *, const char *name, const char *version, const char *ref, const char *metadata,
-	int64_t now_us, const struct version **out, struct err *e);
+	int64_t now_us, const struct model_version **out, struct err *e);
 /* Load into memory, fetched again if its file is gone. */
 struct loaded *versions_load(struct versions *, const char *name, const char *version, struct err *e);
 /* Remove files over the limits, but for those in use. */
-void versions_evict(struct versions *, bool (*in_use)(void *ctx, const struct version *), void *ctx);
+void versions_evict(struct versions *, bool (*in_use)(void *ctx, const struct model_version *), void *ctx);
 
 /*
  * Open what a reference names beneath a folder: no part of it may lead out, by
