@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "cmd.h"
@@ -28,6 +29,22 @@ find_config(struct ctx *c)
 		return DEFAULT_CONFIG;
 	err_set(&c->err, ERR_USAGE, "a config is needed: --config FILE, LITELLM_CONFIG_PATH or %s", DEFAULT_CONFIG);
 	return NULL;
+}
+
+/* Where state goes: --state-dir, /app/data where that can be written, else the user's own. "" when there is none. */
+static void
+find_state_dir(struct ctx *c, struct buf *out)
+{
+	const char *dir = opt_str(c, "state-dir"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+
+	if (dir != NULL)
+		buf_str(out, dir);
+	else if (access("/app/data", W_OK) == 0)
+		buf_str(out, "/app/data");
+	else if (xdg != NULL && xdg[0] == '/')
+		buf_printf(out, "%s/llmr", xdg);
+	else if (home != NULL && home[0] == '/')
+		buf_printf(out, "%s/.local/state/llmr", home);
 }
 
 /* Anybody may ask a gateway without a key; beyond this machine that must be said. */
@@ -78,6 +95,7 @@ int
 cmd_serve(struct ctx *c)
 {
 	struct gateway_opts o = { .log = c->log, .no_auth = opt_flag(c, "no-auth"), .source = { .env = variable } };
+	struct buf state = BUF_INIT;
 	struct gateway *g;
 	sigset_t set;
 	int r = 0;
@@ -85,6 +103,8 @@ cmd_serve(struct ctx *c)
 	if ((o.config_path = find_config(c)) == NULL)
 		return -1;
 	o.source.name = o.config_path;
+	find_state_dir(c, &state);
+	o.state_dir = state.len > 0 ? buf_cstr(&state) : NULL;
 	o.http.listen = opt_str(c, "listen");
 	o.http.listen_fd = listen_inherited(getenv("LISTEN_PID"), getenv("LISTEN_FDS"));
 	o.http.threads = c->threads;
@@ -97,12 +117,15 @@ cmd_serve(struct ctx *c)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if ((g = gateway_new(&o, &c->err)) == NULL)
+	if ((g = gateway_new(&o, &c->err)) == NULL) {
+		buf_finish(&state);
 		return -1;
+	}
 	if (opt_flag(c, "test"))
 		say(c, "%s: well", o.config_path);
 	else
 		r = serve(c, g, &set);
 	gateway_free(g);
+	buf_finish(&state);
 	return r;
 }

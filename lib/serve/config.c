@@ -724,13 +724,13 @@ switching_variables(struct reader *r)
 static void
 check_switching(struct reader *r, const struct yaml_node *root)
 {
-	static const char *const names[] = { "immediate", "gradual", "canary", "ab_test", "ab_testing" };
+	static const char *const kinds[] = { "immediate", "gradual", "canary", "ab_test", "ab_testing" };
 	const struct switching_settings *s = &r->c->switching;
 	size_t i = 0;
 
-	while (i < sizeof names / sizeof names[0] && strcmp(names[i], s->default_strategy) != 0)
+	while (i < sizeof kinds / sizeof kinds[0] && strcmp(kinds[i], s->default_strategy) != 0)
 		i++;
-	if (i == sizeof names / sizeof names[0])
+	if (i == sizeof kinds / sizeof kinds[0])
 		note(r, NOTE_ERROR, root->line, "model_switching.default_switch_strategy",
 			"'%s' is none of immediate, gradual, canary, ab_test", s->default_strategy);
 	if (s->error_rate_warning > 1)
