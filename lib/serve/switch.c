@@ -67,6 +67,8 @@ switcher_stats(struct switcher *s, const char *router, const char *version, stru
 {
 	struct arm_stats *a;
 
+	if (version[0] == '\0')
+		return NULL;	/* a router that had none yet */
 	for (size_t i = 0; i < s->n_stats; i++) {
 		if (strcmp(s->stats[i]->router, router) == 0 && strcmp(s->stats[i]->version, version) == 0)
 			return s->stats[i];
@@ -96,7 +98,7 @@ reset(struct switcher *s, const struct routed *r, bool run)
 	const char *of[] = { o == NULL ? r->active : o->from, o == NULL ? "" : o->to };
 
 	for (int i = 0; i < 2; i++) {
-		struct arm_stats *a = of[i][0] == '\0' ? NULL : switcher_stats(s, r->name, of[i], NULL);
+		struct arm_stats *a = switcher_stats(s, r->name, of[i], NULL);
 
 		if (a != NULL)
 			arm_reset(a, run);

@@ -92,7 +92,10 @@ int switcher_weights(struct switcher *, const char *json, struct err *e);
 
 size_t switcher_views(const struct switcher *);
 void switcher_view(const struct switcher *, size_t i, struct switch_view *);
-/* The counters of a version, made at first use; they live as long as the switcher. NULL when memory lacks. */
+/*
+ * The counters of a version, made at first use; they live as long as the switcher. NULL for "", and when
+ * memory lacks.
+ */
 struct arm_stats *switcher_stats(struct switcher *, const char *router, const char *version, struct err *e);
 /* All counters, for status pages. */
 size_t switcher_n_stats(const struct switcher *);

@@ -163,8 +163,41 @@ match out "^$id	aborted	llmrouter-knn	configured	v2	shadow" "the history"
 ok "stats" $S stats --json
 match out '"switches":\{"total":[1-9]' "counts them"
 ask /router/switch/nope; code 404 "no such switch"
+if python3 -c 'import jsonschema' 2>/dev/null; then
+	for doc in switch:status switch:stats "switch:status $id" versions:versions; do
+		if $S ${doc#*:} --json >doc && python3 -c 'import json, sys, jsonschema
+jsonschema.validate(json.load(open("doc")), json.load(open(sys.argv[1])))' "$SRC/share/${doc%%:*}.schema.json" 2>err
+		then pass "schema of ${doc#*:}"; else fail "schema of ${doc#*:}" "$(tail -n 3 err)"; fi
+	done
+else
+	skip "schemas: no python3 with jsonschema"
+fi
 kill "$pid"; wait "$pid"
 equal $? 0 "ends well"
+
+# --- files of versions that are not in service go, the least recently used first ---
+files() { ls state/versions | tr '\n' ' '; }
+up VLLM_MODEL_SWITCHING_ENABLED=true VLLM_MODEL_SWITCHING_MAX_CACHED_MODELS=3
+for v in a b c; do ask /router/versions -d '{"version":"'$v'","ref":"r1.safetensors"}'; done
+equal "$(files)" "llmrouter-knn@b.safetensors llmrouter-knn@c.safetensors support@w1.safetensors " "what serves stays, what is old goes"
+ok "a version without its file" $S start a --strategy immediate
+equal "$(files)" "llmrouter-knn@a.safetensors llmrouter-knn@c.safetensors support@w1.safetensors " "is fetched again"
+cp models/r0.safetensors models/r1.safetensors
+status 65 "but not when it is another by now" $S start b --strategy immediate
+match err 'is not what was registered' "and says so"
+ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"a"' "what serves, serves on"
+printf 'x' >>state/versions/llmrouter-knn@c.safetensors
+status 65 "a private file that was spoiled is never served" $S start c --strategy immediate
+kill "$pid"; wait "$pid"
+
+# --- what was in service and cannot be any more ---
+rm state/versions/*
+up VLLM_MODEL_SWITCHING_ENABLED=true
+ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"configured"' "gives way to the configured one"
+match serve.log 'llmrouter-knn a: failed' "with an alert"
+kill "$pid"; wait "$pid"
+records 1 >t.jsonl
+"$LLMR" train knn --hparam n_neighbors=5 --hparam dim=16 --data t.jsonl -q -o models/r1.safetensors 2>/dev/null
 
 # --- standing weights; what cannot be ---
 up VLLM_MODEL_SWITCHING_ENABLED=true 'LLMROUTER_STRATEGY_WEIGHTS={"llmrouter-knn": 30, "v2": 50, "simple-shuffle": 20}'
