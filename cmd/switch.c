@@ -122,7 +122,8 @@ call(struct remote *r, const char *path, const struct buf *body, enum err_code r
 	static const char *const headers[] = { "Content-Type: application/json" };
 	struct buf url = BUF_INIT;
 	struct http_response s;
-	struct http_request q = { .headers = headers, .n_headers = 1, .max_bytes = MAX_ANSWER, .on_body = on_body, .ctx = r };
+	struct http_request q = { .headers = headers, .n_headers = 1, .max_bytes = MAX_ANSWER, .on_body = on_body,
+		.ctx = r };
 	size_t n = strlen(r->base);
 	int code;
 

@@ -46,7 +46,7 @@ struct decision {
 	struct backend *backend;
 	bool alone;			/* no other deployment in the field */
 	const char *strategy;		/* "llmrouter-knn", "least-busy" */
-	const char *fallback;		/* why the model did not decide: "no_model", "scoring_failed", "deadline"; NULL */
+	const char *fallback;		/* why the model did not decide: "no_model", "deadline"; NULL */
 	const struct loaded *model;	/* that decided; NULL: none */
 	const struct arm *arm;		/* of a switch; NULL none */
 	size_t label, runner_up;	/* of the model; POLICY_NONE */
@@ -69,8 +69,8 @@ struct worker {
 };
 
 /*
- * Choose. binding: the model that decides, unless w->arm does. 0; -1: ERR_NO when no deployment can take it (the message
- * says why), ERR_NOINPUT when there is no such group.
+ * Choose. binding: the model that decides, unless w->arm does. 0; -1: ERR_NO when no deployment can take it
+ * (the message says why), ERR_NOINPUT when there is no such group.
  */
 int decide(struct worker *, const struct generation *, const struct binding *, const struct want *,
 	struct decision *out, struct err *e);

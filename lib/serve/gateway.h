@@ -33,6 +33,14 @@ struct gateway_opts {
 	struct config_source source;	/* how its variables are read */
 	struct relay_opts relay;
 	const char *state_dir;		/* NULL: none can be kept */
+	/*
+	 * Open the verified file that a version's reference names, where that is
+	 * no file beneath models_dir (a registry's, say): a descriptor; -1 and err;
+	 * -2: not a reference of its kind. On the thread that holds the lock over
+	 * reloads. NULL: none.
+	 */
+	int (*open_ref)(void *ctx, const char *ref, bool *is_signed, struct err *e);
+	void *open_ref_ctx;
 	bool no_auth;			/* answer anybody, even beyond loopback */
 	struct log log;
 };

@@ -58,7 +58,8 @@ bool rollout_parse(struct slice name, enum rollout_kind *);
  * Parameters as a JSON object (n 0: none), by the names of the man page; an
  * unknown name, one of another strategy or a value out of bounds is ERR_USAGE.
  */
-int rollout_read(struct rollout *, enum rollout_kind, const struct rollout_defaults *, struct slice json, struct err *e);
+int rollout_read(struct rollout *, enum rollout_kind, const struct rollout_defaults *, struct slice json,
+	struct err *e);
 /* The object that rollout_read makes the same value of. */
 void rollout_write(struct jsonw *, const struct rollout *);
 /* Parts of traffic that the shares are counted in: 100, or 10000 when a share is no whole percent. */

@@ -77,7 +77,8 @@ read_field(struct jread *r, struct slice key, struct arena *a, struct switchapi_
 		return 0;
 	}
 	if (slice_is(key, "latency_ms"))
-		return jread_double(r, &b->latency_ms) && b->latency_ms >= 0 ? 0 : wrong(e, key, "a number of 0 or more is needed");
+		return jread_double(r, &b->latency_ms) && b->latency_ms >= 0 ? 0
+			: wrong(e, key, "a number of 0 or more is needed");
 	if (slice_is(key, "score"))
 		return jread_double(r, &b->score) && b->score >= 0 && b->score <= 1 ? 0
 			: wrong(e, key, "a number from 0 to 1 is needed");
@@ -259,7 +260,8 @@ do_register(struct call *a, struct err *e)
 		return err_set(e, ERR_USAGE, "version: '" SWITCH_CONFIGURED "' is the config's own");
 	if (generation_group(live, b->name) != NULL)
 		return err_set(e, ERR_NO, "name: '%s' is a model of model_list", b->name);
-	if (versions_register(switching_versions(a->g), b->name, b->version, b->ref, b->metadata, clock_wall_us(), &v, e) < 0)
+	if (versions_register(switching_versions(a->g), b->name, b->version, b->ref, b->metadata, clock_wall_us(), &v,
+	    e) < 0)
 		return -1;
 	switching_evict(a->g);
 	write_version(a, v);
@@ -379,8 +381,8 @@ do_start(struct call *a, struct err *e)
 	if (b->strategy != NULL) {
 		q.has_kind = true;
 		if (!rollout_parse(slice_str(b->strategy), &q.kind))
-			return err_set(e, ERR_USAGE, "strategy_type: '%.40s' is none of immediate, gradual, canary, ab_test, shadow",
-				b->strategy);
+			return err_set(e, ERR_USAGE, "strategy_type: '%.40s' is none of immediate, gradual, canary, ab_test, "
+				"shadow", b->strategy);
 	}
 	if (switcher_start(a->engine, &q, &o, e) < 0)
 		return -1;

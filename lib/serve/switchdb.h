@@ -42,7 +42,7 @@ struct switchdb_op {
 };
 int switchdb_put_op(struct switchdb *, const struct switchdb_op *, struct err *e);
 /* The last so many, oldest first. */
-int switchdb_each_op(struct switchdb *, int64_t limit, int (*fn)(void *, const struct switchdb_op *, struct err *), void *,
-	struct err *e);
+int switchdb_each_op(struct switchdb *, int64_t limit, int (*fn)(void *, const struct switchdb_op *, struct err *),
+	void *, struct err *e);
 
 #endif

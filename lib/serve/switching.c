@@ -30,8 +30,6 @@ struct switching {
 	struct generation *base;	/* that a reload is about to put in; NULL: the one in service */
 	char *models_dir, *webhook;
 	bool require_signature, enabled;
-	int (*open)(void *ctx, const char *ref, bool *is_signed, struct err *e);
-	void *open_ctx;
 	char failed_router[65], failed_version[65];	/* of the last build */
 
 	pthread_mutex_t slots_lock;
@@ -62,29 +60,21 @@ static int
 open_ref(void *ctx, const char *ref, bool *is_signed, struct err *e)
 {
 	struct switching *s = ctx;
-	int fd;
+	const struct gateway_opts *o = &s->g->o;
+	int fd = -2;
 
 	*is_signed = false;
-	if (s->open != NULL)
-		fd = s->open(s->open_ctx, ref, is_signed, e);
-	else if (s->models_dir == NULL)
+	if (o->open_ref != NULL)
+		fd = o->open_ref(o->open_ref_ctx, ref, is_signed, e);
+	if (fd == -2 && s->models_dir == NULL)
 		return err_set(e, ERR_CONFIG, "general_settings.models_dir is not set, so no file may be named");
-	else
+	if (fd == -2)
 		fd = versions_open_beneath(s->models_dir, ref, e);
 	if (fd >= 0 && s->require_signature && !*is_signed) {
 		(void)close(fd);
 		return err_set(e, ERR_NOPERM, "%s: no signature was verified, and require_signature is set", ref);
 	}
 	return fd;
-}
-
-void
-switching_resolver(struct gateway *g, int (*open)(void *ctx, const char *ref, bool *is_signed, struct err *e), void *ctx)
-{
-	if (g->switching != NULL) {
-		g->switching->open = open;
-		g->switching->open_ctx = ctx;
-	}
 }
 
 /* ---- what the engine says, put into a generation ---- */
@@ -406,12 +396,19 @@ switching_free(struct switching *s)
 	free(s);
 }
 
+/* NULL or "" when there are none. */
+static const char *
+standing_weights(const struct gateway *g)
+{
+	return g->o.source.env == NULL ? NULL : g->o.source.env(g->o.source.ctx, "LLMROUTER_STRATEGY_WEIGHTS");
+}
+
 static struct switching *
 switching_new(struct gateway *g, const struct config *c, struct err *e)
 {
 	struct switching *s = mem_calloc(1, sizeof *s, e);
 	struct switch_hooks h = { mono_us, wall_us, exists, publish, alert, ended, s };
-	const char *weights = g->o.source.env == NULL ? NULL : g->o.source.env(g->o.source.ctx, "LLMROUTER_STRATEGY_WEIGHTS");
+	const char *weights = standing_weights(g);
 	struct buf db = BUF_INIT, dir = BUF_INIT;
 	struct switch_settings set;
 
@@ -447,7 +444,7 @@ fail:
 struct generation *
 switching_dress(struct gateway *g, struct generation *n, struct err *e)
 {
-	const char *weights = g->o.source.env == NULL ? NULL : g->o.source.env(g->o.source.ctx, "LLMROUTER_STRATEGY_WEIGHTS");
+	const char *weights = standing_weights(g);
 	bool starts = g->switching == NULL;
 	struct generation *d;
 

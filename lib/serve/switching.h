@@ -29,10 +29,6 @@ struct generation *switching_dress(struct gateway *, struct generation *n, struc
 /* Let time pass for it, once the gateway listens. */
 void switching_run(struct gateway *);
 void switching_stop(struct gateway *);		/* remembers where switches were */
-/* Whoever resolves references that are no files under models_dir (a registry's): taken over from then on. Locked. */
-void switching_resolver(struct gateway *, int (*open)(void *ctx, const char *ref, bool *is_signed, struct err *e),
-	void *ctx);
-
 /* NULL while it is off. Locked. */
 struct switcher *switching_engine(struct gateway *);
 struct versions *switching_versions(struct gateway *);

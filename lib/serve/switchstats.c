@@ -211,7 +211,7 @@ switchstats_write(struct jsonw *w, struct arm_stats *a)
 	jsonw_object(w);
 	jsonw_kint(w, "outcomes", (int64_t)a->stage.n);
 	jsonw_kint(w, "errors", (int64_t)a->stage.errors);
-	jsonw_kdouble(w, "p95_seconds", a->stage.latency.n > 0 ? (double)hist_quantile(&a->stage.latency, 0.95) / 1e6 : NAN);
+	jsonw_kdouble(w, "p95_seconds", a->stage.latency.n > 0 ? hist_quantile(&a->stage.latency, 0.95) / 1e6 : NAN);
 	jsonw_end_object(w);
 	pthread_mutex_unlock(&a->lock);
 	if (shadowed > 0) {
