@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "embed/unicode.h"
+#include "fmt/hash.h"
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "fmt/safetensors.h"
@@ -556,6 +557,18 @@ wordpiece_describe(const struct wordpiece *w, struct jsonw *j)
 	jsonw_kint(j, "unk", w->opt.unk);
 	jsonw_kint(j, "cls", w->opt.cls);
 	jsonw_kint(j, "sep", w->opt.sep);
+}
+
+void
+wordpiece_digest(const struct wordpiece *w, struct sha256 *s)
+{
+	const uint32_t options[] = { UNICODE_VERSION, w->opt.lowercase, w->opt.strip_accents,
+		w->opt.split_cjk, w->opt.max_chars, (uint32_t)w->longest, w->opt.unk, w->opt.cls, w->opt.sep };
+
+	sha256_add(s, options, sizeof options);
+	sha256_add(s, w->offset, (w->n + 1) * sizeof *w->offset);
+	sha256_add(s, w->text, w->offset[w->n] & ~CONTINUED);
+	sha256_add(s, w->cells, (w->mask + 1) * sizeof *w->cells);
 }
 
 static bool

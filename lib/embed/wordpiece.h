@@ -22,7 +22,7 @@
 struct tensorfile;		/* fmt/safetensors.h */
 struct tensorfile_writer;
 struct jsonw;
-struct jread;
+struct sha256;			/* fmt/hash.h */
 
 #define WORDPIECE_MAX_VOCAB ((size_t)1 << 20)
 #define WORDPIECE_MAX_CHARS 200
@@ -62,6 +62,8 @@ size_t wordpiece_encode(const struct wordpiece *, struct slice text, enum wordpi
 /* Tensors tokenizer.text, .offset, .cells (borrowed until saved), and the options as members of an open JSON object. */
 int wordpiece_save(const struct wordpiece *, struct tensorfile_writer *, struct err *e);
 void wordpiece_describe(const struct wordpiece *, struct jsonw *);
+/* What tells it from another: its tables and options, into a digest. */
+void wordpiece_digest(const struct wordpiece *, struct sha256 *);
 /* From them; description is JSON. Borrows the file's memory. */
 struct wordpiece *wordpiece_load(const struct tensorfile *, struct slice description, struct err *e);
 

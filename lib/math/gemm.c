@@ -225,11 +225,11 @@ plain_transpose(const uint32_t *src, size_t lds, size_t rows, size_t cols, uint3
 
 static const struct gemm_kernels plain[] = {
 	[GEMM_F32] = { "plain", GEMM_F32, GEMM_F32, plain_tile_f32, plain_finish_f32, plain_to_f32,
-		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose },
+		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose, NULL },
 	[GEMM_BF16] = { "plain", GEMM_BF16, GEMM_F32, plain_tile_bf16, plain_finish_bf16, plain_to_f32,
-		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose },
+		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose, NULL },
 	[GEMM_I8] = { "plain", GEMM_I8, GEMM_I8, plain_tile_i8, plain_finish_i8, plain_to_u8,
-		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose },
+		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose, NULL },
 };
 
 const struct gemm_kernels *

@@ -28,7 +28,7 @@ enum gemm_type { GEMM_F32, GEMM_BF16, GEMM_I8 };
 size_t gemm_per_cell(enum gemm_type);
 
 struct gemm_weights {
-	size_t n, k;			/* k is a multiple of 16 */
+	size_t n, k;			/* multiples of 16 */
 	const void *panels;		/* [gemm_padded(n) x k], 64-byte aligned */
 	const float *bias;		/* [gemm_padded(n)] */
 	const float *scale, *sum;	/* [gemm_padded(n)] of 8-bit weights: scale, and scale * sum of a row */
@@ -92,6 +92,11 @@ struct gemm_kernels {
 	/* dst [cols x ldd] = transposed src [rows x lds] of 32-bit cells; rows beyond are zeroed up to a multiple of 16. */
 	void (*transpose)(const uint32_t *src, size_t lds, size_t rows, size_t cols, uint32_t *dst,
 		size_t ldd);
+	/*
+	 * Rows 2i and 2i + 1 of bfloat16 src [rows x lds] as pairs: dst [(rows + 1) / 2 x cols],
+	 * the missing last row as zeros; cols a multiple of 16. NULL where pairs is GEMM_F32.
+	 */
+	void (*interleave)(const uint16_t *src, size_t lds, size_t rows, size_t cols, uint32_t *dst);
 };
 
 /* The i-th way of this CPU for weights of a type, best first; NULL when i is too large. The last is the plain one. */

@@ -225,16 +225,30 @@ z_transpose(const uint32_t *src, size_t lds, size_t rows, size_t cols, uint32_t 
 		}
 }
 
+TARGET static void
+z_interleave(const uint16_t *src, size_t lds, size_t rows, size_t cols, uint32_t *dst)
+{
+	for (size_t i = 0; i < rows; i += 2, src += 2 * lds, dst += cols)
+		for (size_t j = 0; j < cols; j += 16) {
+			__m512i v = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(src + j)));
+
+			if (i + 1 < rows)
+				v = _mm512_or_si512(v, _mm512_slli_epi32(_mm512_cvtepu16_epi32(
+				    _mm256_loadu_si256((const __m256i *)(const void *)(src + lds + j))), 16));
+			_mm512_storeu_si512(dst + j, v);
+		}
+}
+
 static const struct gemm_kernels f32 = { "avx512", GEMM_F32, GEMM_F32, tile_f32, z_finish_f32, z_to_f32,
-	GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose };
+	GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose, z_interleave };
 static const struct gemm_kernels bf16 = { "avx512-bf16", GEMM_BF16, GEMM_BF16, tile_bf16, z_finish_bf16,
-	z_to_bf16, GEMM_BF16, tile_bf16, z_softmax, z_normalize, z_transpose };
+	z_to_bf16, GEMM_BF16, tile_bf16, z_softmax, z_normalize, z_transpose, z_interleave };
 static const struct gemm_kernels bf16_widened = { "avx512", GEMM_BF16, GEMM_F32, tile_widened,
-	z_finish_bf16, z_to_f32, GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose };
+	z_finish_bf16, z_to_f32, GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose, z_interleave };
 static const struct gemm_kernels i8_bf16 = { "avx512-vnni-bf16", GEMM_I8, GEMM_I8, tile_i8, z_finish_i8,
-	z_to_u8, GEMM_BF16, tile_bf16, z_softmax, z_normalize, z_transpose };
+	z_to_u8, GEMM_BF16, tile_bf16, z_softmax, z_normalize, z_transpose, z_interleave };
 static const struct gemm_kernels i8 = { "avx512-vnni", GEMM_I8, GEMM_I8, tile_i8, z_finish_i8,
-	z_to_u8, GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose };
+	z_to_u8, GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose, z_interleave };
 
 const struct gemm_kernels *
 gemm512_kernels(enum gemm_type type, size_t i)
