@@ -175,8 +175,11 @@ check-integ: all
 	@LLMR=$(abspath $(B)/llmr) sh tests/integ/run.sh
 lint: all
 	@sh tests/lint.sh $(B)
-bench-peers: all
-	@LLMR=$(abspath $(B)/llmr) sh tests/bench/peers.sh
+bench-peers: all $(B)/kindbench
+	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) sh tests/bench/peers.sh
+$(B)/kindbench: $(B)/tests/bench/kindbench.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # The suite under sanitizers. Criterion hides leaks, so the sanitizers write to files, and any file fails.
 SAN := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -218,7 +221,7 @@ $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d
+-include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/bench/kindbench.d
 
 # ---- docs: man pages and completions from cmd/table.c -----------------------
 

@@ -14,6 +14,7 @@
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "fmt/stream.h"
+#include "common/limits.h"
 #include "common/load.h"
 #include "math/hist.h"
 
@@ -39,6 +40,7 @@ struct prompts {
 /* What the threads of one run share. */
 struct run {
 	const struct router *router;
+	const struct policy *policy;
 	const struct prompts *prompts;
 	uint64_t requests;		/* stop after so many */
 	int64_t start_ns, end_ns;	/* end_ns 0: no limit of time */
@@ -175,14 +177,13 @@ static void
 one_request(struct worker *w, uint64_t i, int64_t due)
 {
 	const struct run *r = w->run;
-	const struct policy policy = POLICY_INIT;
 	struct policy_choice choice = { .propensity = 1 };
 	bool sampled = w->sweep != NULL || i % CPU_EVERY == 0;
 	int64_t cpu = sampled ? thread_cpu_ns() : 0, begin = clock_mono_ns(), end;
 	const struct router_times *t = &w->scratch->times;
 
 	if (!r->dry)
-		router_route(r->router, &policy, r->prompts->text[i % r->prompts->n], w->scratch,
+		router_route(r->router, r->policy, r->prompts->text[i % r->prompts->n], w->scratch,
 		    &choice);
 	end = clock_mono_ns();
 	if (sampled)
@@ -446,7 +447,7 @@ static int
 measure(struct ctx *c, struct run *r, struct report *rep, unsigned threads)
 {
 	struct worker *w = make_workers(r->router, threads, rep->cold, &c->err);
-	struct run warm = { .router = r->router, .prompts = r->prompts, .cancel = c->cancel,
+	struct run warm = { .router = r->router, .policy = r->policy, .prompts = r->prompts, .cancel = c->cancel,
 		.requests = (uint64_t)opt_int(c, "warmup") };
 	int status = -1;
 
@@ -489,6 +490,7 @@ cmd_bench(struct ctx *c)
 	struct report *rep = mem_calloc(1, sizeof *rep, &c->err);
 	struct run run = { .prompts = &prompts, .cancel = c->cancel };
 	struct router *router = NULL;
+	struct limits limits = { .allowed = NULL };
 	unsigned threads = opt_given(c, "threads") ? c->threads : 1;
 	uint8_t digest[32];
 	int r = -1;
@@ -504,10 +506,11 @@ cmd_bench(struct ctx *c)
 		    "clearing the caches takes longer than a request");
 		goto out;
 	}
-	if ((router = load_router(c)) == NULL ||
+	if ((router = load_router(c)) == NULL || limits_read(c, router, true, &limits) < 0 ||
 	    read_prompts(&prompts, opt_str(c, "queries"), &c->err) < 0)
 		goto out;
 	run.router = router;
+	run.policy = &limits.policy;
 	tensorfile_digest(router->file, digest);
 	hex_format(digest, 32, rep->sha256);
 	set_limits(c, &run, rep);
@@ -524,6 +527,7 @@ out:
 	free(rep);
 	free(prompts.text);
 	arena_finish(&prompts.arena);
+	limits_finish(&limits);
 	router_free(router);
 	return r;
 }

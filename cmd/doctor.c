@@ -12,6 +12,7 @@
 #include "math/mat.h"
 #include "net/http.h"
 #include "opt.h"
+#include "common/blas.h"
 #include "common/settings.h"
 
 enum verdict { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
@@ -64,13 +65,15 @@ static void
 check_blas(struct doctor *d)
 {
 	struct err e = ERR_INIT;
-	char text[256];
+	char text[400], choice[128];
 
+	blas_choice(choice, sizeof choice);
 	if (mat_open(&e) < 0) {
 		failed(d, "blas", DOCTOR_WARN, &e);
 		return;
 	}
-	(void)snprintf(text, sizeof text, "%s, kernel %s", mat_version(), mat_core());
+	(void)snprintf(text, sizeof text, "%s, kernel %s; asked for: %s", mat_version(), mat_core(),
+		choice);
 	result(d, "blas", DOCTOR_OK, text);
 }
 

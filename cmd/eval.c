@@ -9,6 +9,7 @@
 #include "common/evaloff.h"
 #include "common/evalout.h"
 #include "fmt/hash.h"
+#include "common/limits.h"
 #include "common/load.h"
 #include "model/artifact.h"
 #include "model/evaluation.h"
@@ -30,6 +31,8 @@ struct judging {
 	size_t *best;			/* [n] best single in each row */
 	size_t best_single, cheapest;
 	size_t weak, strong;		/* POLICY_NONE: no pair */
+	struct limits limits;
+	size_t unmet;			/* queries for which no model meets the limits */
 	struct predict predict;
 	struct router *other;		/* of --against */
 	float *other_score, *other_cost;	/* [n] true outcome of its choices, NaN = unknown; one block */
@@ -146,7 +149,13 @@ match_models(struct ctx *c, struct judging *j)
 	if (j->candidates == 0)
 		return err_set(&c->err, ERR_INPUT, "no model of the router occurs in the data");
 	compare_models(c, j);
-	return 0;
+	j->candidates = 0;
+	for (size_t k = 0; k < m; k++) {
+		j->candidate[k] = j->candidate[k] && (j->limits.allowed == NULL || j->limits.allowed[k]);
+		j->candidates += j->candidate[k];
+	}
+	return j->candidates > 0 ? 0 : err_set(&c->err, ERR_INPUT,
+	    "no model of the data is a candidate with the capabilities required");
 }
 
 /* Best single and cheapest as the training data had them, among the candidates. */
@@ -192,6 +201,7 @@ find_pair(struct ctx *c, struct judging *j)
 	const float *mean = j->router->score_mean;
 	size_t two[2] = { POLICY_NONE, POLICY_NONE }, n = 0;
 	bool weak = opt_given(c, "weak"), strong = opt_given(c, "strong");
+	const struct policy_mode *mode = &j->limits.policy.mode;
 
 	j->weak = j->strong = POLICY_NONE;
 	for (size_t k = 0; k < j->router->models.len; k++)
@@ -200,6 +210,15 @@ find_pair(struct ctx *c, struct judging *j)
 	if (weak != strong && n != 2)
 		return err_set(&c->err, ERR_USAGE, "--weak and --strong go together: "
 		    "there are %zu models", n);
+	if (mode->pair) {
+		if (!j->candidate[mode->weak] || !j->candidate[mode->strong])
+			return err_set(&c->err, ERR_INPUT, "'%s' has no score in the data, but the router "
+			    "chooses between it and another", j->router->models.keys[
+			    j->candidate[mode->weak] ? mode->strong : mode->weak]);
+		j->weak = mode->weak;
+		j->strong = mode->strong;
+		return 0;
+	}
 	if (!weak && !strong && n != 2)
 		return 0;
 	if (weak && (j->weak = named_model(c, j, "weak")) == POLICY_NONE)
@@ -246,7 +265,15 @@ judge_other(struct ctx *c, struct judging *j, struct policy policy, struct pool 
 		column[k] = map_find(&ds->models, models->keys[k], models->key_len[k]);
 		allowed[k] = column[k] != MAP_NONE && has_model(ds, column[k]);
 	}
+	/* What is left out for one is left out for the other; each chooses as it was trained to. */
+	for (size_t k = 0; k < m; k++) {
+		size_t at = map_find(&j->router->models, models->keys[k], models->key_len[k]);
+
+		allowed[k] = allowed[k] && (at == MAP_NONE || j->candidate[at]);
+	}
 	policy.allowed = allowed;
+	policy.prior = NULL;
+	policy.mode = j->other->mode;
 	if (predict_run(j->other, &policy, ds->query, n, pool, &p, &c->err) < 0)
 		goto out;
 	for (size_t i = 0; i < n; i++) {
@@ -266,7 +293,7 @@ out:
 static int
 judge(struct ctx *c, struct judging *j)
 {
-	struct policy policy = POLICY_INIT;
+	struct policy policy = j->limits.policy;
 	struct pool *pool = pool_new(c->threads, &c->err);
 	struct evaluation_input x = { .in = { .n = j->data->n, .m = j->router->models.len,
 		.score = j->score, .cost = j->cost, .candidate = j->candidate, .best = j->best,
@@ -279,10 +306,11 @@ judge(struct ctx *c, struct judging *j)
 	if (pool == NULL)
 		return -1;
 	policy.allowed = j->candidate;
-	policy.cost_weight = opt_num(c, "cost-weight");
 	if (predict_run(j->router, &policy, j->data->query, j->data->n, pool, &j->predict,
 	    &c->err) < 0 || (j->other != NULL && judge_other(c, j, policy, pool) < 0))
 		goto out;
+	for (size_t i = 0; i < j->data->n; i++)
+		j->unmet += j->predict.choice[i] == POLICY_NONE;
 	x.in.choice = j->predict.choice;
 	x.predicted = j->predict.score;
 	x.expected = j->predict.cost;
@@ -307,6 +335,7 @@ finish(struct judging *j)
 	free(j->candidate);
 	free(j->best);
 	free(j->other_score);
+	limits_finish(&j->limits);
 	predict_finish(&j->predict);
 	router_free(j->other);
 	gate_free(j->gate);
@@ -332,6 +361,8 @@ prepare(struct ctx *c, struct judging *j)
 	j->router = load_router(c);
 	if (j->router == NULL)
 		return -1;
+	if (limits_read(c, j->router, false, &j->limits) < 0)
+		return -1;
 	if (against != NULL && (j->other = artifact_load(against, &c->err)) == NULL)
 		return -1;
 	return 0;
@@ -343,6 +374,9 @@ warn_outcome(struct ctx *c, const struct judging *j)
 	const struct evaluation *v = &j->evaluation;
 	const char *const *name = j->router->models.keys;
 
+	if (j->unmet > 0)
+		log_warn(&c->log, "%zu of %zu queries are left out: no model meets the limits", j->unmet,
+		    j->data->n);
 	if (!v->result.compared) {
 		log_warn(&c->log, "%zu queries have every model's score, fewer than %lld "
 		    "(--min-full): nothing can be compared; --off-policy judges on logged calls",
@@ -397,7 +431,8 @@ publish(struct ctx *c, const struct judging *j)
 		.m = j->router->models.len, .candidates = j->candidates, .queries = j->data->n,
 		.leaks = j->leaks, .choice = j->predict.choice, .best_single = j->best_single,
 		.cheapest = j->cheapest, .weak = j->weak, .strong = j->strong,
-		.against = opt_str(c, "against") };
+		.against = opt_str(c, "against"), .mode = &j->limits.mode,
+		.chosen_by = &j->limits.policy.mode, .expected_share = j->limits.expected_share };
 	struct buf json = BUF_INIT;
 	bool met = false;
 	int r = -1;

@@ -119,6 +119,7 @@ dispatch(struct ctx *c, const struct command *cmd, int argc, char **argv)
 {
 	struct optset s = { 0 };
 	struct settings *settings = NULL;
+	struct opt_source from;
 	int stopped, r = -1;
 
 	if (opt_parse(cmd, argc, argv, &s, &stopped, &c->err) < 0)
@@ -131,8 +132,10 @@ dispatch(struct ctx *c, const struct command *cmd, int argc, char **argv)
 	}
 	if (opt_lookup(&s, "version")->n > 0)
 		cmd = command_find("version");
-	if (settings_open(opt_lookup(&s, "settings"), cmd->name, &settings, &c->err) < 0 ||
-	    opt_resolve(&s, settings_get, settings, &c->err) < 0)
+	if (settings_open(opt_lookup(&s, "settings"), cmd->name, &settings, &c->err) < 0)
+		goto out;
+	from = (struct opt_source){ settings_get, settings, settings_path(settings) };
+	if (opt_resolve(&s, settings == NULL ? NULL : &from, &c->err) < 0)
 		goto out;
 	r = run(c, cmd, &s);
 out:

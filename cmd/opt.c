@@ -244,13 +244,15 @@ check_value(const struct opt *o, const char *text, struct err *e)
 
 /* Say where a bad value came from when it was not the command line. */
 static int
-blame(const struct opt_value *v, struct err *e)
+blame(const struct opt_value *v, const struct opt_source *settings, struct err *e)
 {
 	char name[64];
+	size_t line = 0;
 
 	if (v->origin == ORIGIN_SETTINGS) {
+		settings->get(settings->ctx, v->opt->l, &line);
 		e->code = ERR_CONFIG;
-		return err_wrap(e, "settings file");
+		return err_wrap(e, "%s:%zu", settings->file, line);
 	}
 	if (v->origin == ORIGIN_ENV) {
 		opt_env_name(v->opt, name);
@@ -260,16 +262,17 @@ blame(const struct opt_value *v, struct err *e)
 }
 
 int
-opt_resolve(struct optset *s, const char *(*settings)(void *, const char *), void *ctx,
-	struct err *e)
+opt_resolve(struct optset *s, const struct opt_source *settings, struct err *e)
 {
+	size_t line;
+
 	for (size_t i = 0; i < s->n; i++) {
 		struct opt_value *v = &s->values[i];
 		const char *text;
 
 		if (v->n == 0 && from_environment(v, e) < 0)
 			return -1;
-		if (v->n == 0 && settings != NULL && (text = settings(ctx, v->opt->l)) != NULL &&
+		if (v->n == 0 && settings != NULL && (text = settings->get(settings->ctx, v->opt->l, &line)) != NULL &&
 		    !(v->opt->type == OPT_FLAG && strcmp(text, "false") == 0) &&
 		    add_value(v, text, ORIGIN_SETTINGS, e) < 0)
 			return -1;
@@ -278,7 +281,7 @@ opt_resolve(struct optset *s, const char *(*settings)(void *, const char *), voi
 			return -1;
 		for (size_t k = 0; k < v->n; k++)
 			if (check_value(v->opt, v->v[k], e) < 0)
-				return blame(v, e);
+				return blame(v, settings, e);
 	}
 	return 0;
 }

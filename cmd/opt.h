@@ -39,8 +39,14 @@ struct optset {
  * operand (*stopped = its index). 0 / -1 with ERR_USAGE.
  */
 int opt_parse(const struct command *, int argc, char **argv, struct optset *, int *stopped, struct err *e);
-/* Fill what the command line left open from environment and defaults, then check every value. */
-int opt_resolve(struct optset *, const char *(*settings)(void *ctx, const char *name), void *ctx, struct err *e);
+/* Where values come from when neither command line nor environment gives them. */
+struct opt_source {
+	const char *(*get)(void *ctx, const char *name, size_t *line);	/* NULL when absent */
+	void *ctx;
+	const char *file;	/* for messages */
+};
+/* Fill what the command line left open from environment, settings (NULL none) and defaults, then check every value. */
+int opt_resolve(struct optset *, const struct opt_source *settings, struct err *e);
 /*
  * Give a value (copied) for an option that was left to its default, as a
  * recipe does. 0, also when it is given already; -1 and ERR_USAGE for a bad value.

@@ -6,10 +6,10 @@
 
 #include "base/buf.h"
 #include "cmd.h"
-#include "data/candidates.h"
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "fmt/stream.h"
+#include "common/limits.h"
 #include "common/load.h"
 
 #define MAX_LINE ((size_t)16 * 1024 * 1024)
@@ -19,11 +19,10 @@ struct routing {
 	struct router *router;
 	struct router_scratch *scratch;
 	struct dataset *data;		/* for the texts of neighbours; NULL */
-	struct policy policy;
+	struct limits limits;
+	struct policy policy;		/* of limits, with the request of the line */
 	struct policy_choice choice;	/* of the last decision */
 	struct slice request;		/* --request-id */
-	bool *allowed;			/* [m] by --candidates and --require; NULL all */
-	float *prior;			/* [m] their quality_score */
 	struct buf out;
 	bool explain, json;
 	size_t unmet;			/* decisions for which no model met the limits */
@@ -87,13 +86,6 @@ explain_json(const struct routing *g, struct jsonw *w)
 	size_t n = nearest(g, near);
 	char id[17];
 
-	jsonw_key(w, "costs");
-	jsonw_object(w);
-	for (size_t j = 0; j < g->router->models.len; j++) {
-		jsonw_key_n(w, g->router->models.keys[j], g->router->models.key_len[j]);
-		jsonw_double(w, (double)g->scratch->cost[j]);
-	}
-	jsonw_end_object(w);
 	jsonw_key(w, "neighbors");
 	jsonw_array(w);
 	for (size_t i = 0; i < n; i++) {
@@ -123,6 +115,18 @@ put_times(struct jsonw *w, const struct router_times *t)
 	jsonw_end_object(w);
 }
 
+static void
+put_by_model(const struct routing *g, struct jsonw *w, const char *key, const float *v)
+{
+	jsonw_key(w, key);
+	jsonw_object(w);
+	for (size_t j = 0; j < g->router->models.len; j++) {
+		jsonw_key_n(w, g->router->models.keys[j], g->router->models.key_len[j]);
+		jsonw_double(w, (double)v[j]);
+	}
+	jsonw_end_object(w);
+}
+
 static const char *
 name_of(const struct routing *g, size_t model)
 {
@@ -149,6 +153,8 @@ decision_json(struct routing *g)
 	if (policy_explores(&g->policy))
 		jsonw_kbool(&w, "explored", g->choice.explored);
 	put_times(&w, &g->scratch->times);
+	put_by_model(g, &w, "costs", g->scratch->cost);
+	put_by_model(g, &w, "latencies", g->scratch->latency);
 	if (g->explain)
 		explain_json(g, &w);
 	jsonw_end_object(&w);
@@ -183,6 +189,8 @@ explain_people(struct routing *g)
 		buf_printf(&g->out, "  %s %.4f  ", mark, (double)g->scratch->score[j]);
 		if (!isnan(g->scratch->cost[j]))
 			buf_printf(&g->out, "$%.6f  ", (double)g->scratch->cost[j]);
+		if (!isnan(g->scratch->latency[j]))
+			buf_printf(&g->out, "%.2f s  ", (double)g->scratch->latency[j]);
 		buf_printf(&g->out, "%s\n", r->models.keys[j]);
 	}
 	if (n == 0 && router_knn(r) != NULL)
@@ -348,98 +356,18 @@ route_one(struct ctx *c, struct routing *g)
 	return r;
 }
 
-static bool
-has_capability(const struct candidate *k, struct slice name)
-{
-	for (size_t i = 0; i < k->n_capabilities; i++)
-		if (slice_eq(k->capabilities[i], name))
-			return true;
-	return false;
-}
-
-/* Every one of a comma-separated list. */
-static bool
-has_all(const struct candidate *k, struct slice list)
-{
-	while (list.n > 0) {
-		const char *comma = memchr(list.p, ',', list.n);
-		size_t n = comma == NULL ? list.n : (size_t)(comma - list.p);
-
-		if (!has_capability(k, slice_trim((struct slice){ list.p, n })))
-			return false;
-		list = comma == NULL ? SLICE_NONE : (struct slice){ comma + 1, list.n - n - 1 };
-	}
-	return true;
-}
-
-static int
-read_candidates(struct ctx *c, struct routing *g)
-{
-	const struct map *models = &g->router->models;
-	const char *path = opt_str(c, "candidates");
-	struct slice list = slice_str(opt_str(c, "require"));
-	struct candidates *all;
-
-	if (path == NULL)
-		return list.p == NULL ? 0 : err_set(&c->err, ERR_USAGE,
-		    "--require: give the models' capabilities by --candidates FILE");
-	all = candidates_load(path, &c->err);
-	g->allowed = mem_calloc(models->len, sizeof *g->allowed, &c->err);
-	g->prior = mem_calloc(models->len, sizeof *g->prior, &c->err);
-	if (all == NULL || g->allowed == NULL || g->prior == NULL) {
-		candidates_free(all);
-		return -1;
-	}
-	for (size_t i = 0; i < all->names.len; i++)
-		if (map_find(models, all->names.keys[i], all->names.key_len[i]) == MAP_NONE)
-			log_warn(&c->log, "%s: '%s' is left out: the router never saw it", path,
-			    all->names.keys[i]);
-	for (size_t j = 0; j < models->len; j++) {
-		const struct candidate *k = candidates_find(all,
-		    (struct slice){ models->keys[j], models->key_len[j] });
-
-		g->allowed[j] = k != NULL && has_all(k, list);
-		g->prior[j] = k == NULL ? NAN : (float)k->quality_score;
-	}
-	g->policy.allowed = g->allowed;
-	g->policy.prior = g->prior;
-	candidates_free(all);
-	return 0;
-}
-
 static int
 setup(struct ctx *c, struct routing *g)
 {
-	struct policy none = POLICY_INIT;
-
-	g->policy = none;
-	g->policy.cost_weight = opt_num(c, "cost-weight");
-	if (opt_given(c, "max-cost"))
-		g->policy.max_cost = opt_num(c, "max-cost");
-	g->policy.latency_weight = opt_num(c, "latency-weight");
-	if (opt_given(c, "max-latency"))
-		g->policy.max_latency = opt_duration(c, "max-latency");
-	g->policy.epsilon = opt_num(c, "explore-epsilon");
-	g->policy.temperature = opt_num(c, "explore-temperature");
-	if (opt_given(c, "explore-max-cost"))
-		g->policy.explore_cost = opt_num(c, "explore-max-cost");
-	g->policy.request = g->request = slice_str(opt_str(c, "request-id"));
-	g->policy.seed = (uint64_t)opt_int(c, "seed");
 	g->explain = opt_flag(c, "explain");
 	g->json = c->json;
 	g->router = load_router(c);
 	if (g->router == NULL)
 		return -1;
-	if (!router_knows_cost(g->router) && (opt_given(c, "max-cost") || g->policy.cost_weight > 0))
-		return err_set(&c->err, ERR_INPUT, "the training data held no costs: "
-		    "--max-cost and --cost-weight have nothing to go by");
-	g->policy.latency = g->router->latency_mean;
-	if (!router_knows_latency(g->router) &&
-	    (opt_given(c, "max-latency") || g->policy.latency_weight > 0))
-		return err_set(&c->err, ERR_INPUT, "the training data held no response times: "
-		    "--max-latency and --latency-weight have nothing to go by");
-	if (read_candidates(c, g) < 0)
+	if (limits_read(c, g->router, true, &g->limits) < 0)
 		return -1;
+	g->policy = g->limits.policy;
+	g->policy.request = g->request = slice_str(opt_str(c, "request-id"));
 	if (g->explain && opt_count(c, "data") > 0 && (g->data = load_data(c, "records")) == NULL)
 		return -1;
 	g->scratch = router_scratch_new(g->router, &c->err);
@@ -455,14 +383,13 @@ cmd_route(struct ctx *c)
 
 	if (r == 0)
 		r = one ? route_one(c, &g) : route_stdin(c, &g);
-	if (r == 0 && g.unmet > 0 && (g.allowed != NULL || opt_given(c, "max-latency")))
+	if (r == 0 && g.unmet > 0 && (g.limits.allowed != NULL || opt_given(c, "max-latency")))
 		r = err_set(&c->err, ERR_NO, "no model meets the limits and requirements "
 		    "(%zu prompts)", g.unmet);
 	else if (r == 0 && g.unmet > 0)
 		r = err_set(&c->err, ERR_NO, "no model is expected to cost at most %g USD "
 		    "(%zu prompts)", g.policy.max_cost, g.unmet);
-	free(g.allowed);
-	free(g.prior);
+	limits_finish(&g.limits);
 	buf_finish(&g.out);
 	router_scratch_free(g.scratch);
 	router_free(g.router);

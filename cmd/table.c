@@ -138,6 +138,37 @@ static const struct opt convert_opts[] = {
 	{ .l = NULL }
 };
 
+/* How a choice is made: of every command that makes one (cmd/common/limits). */
+#define LIMIT_OPTS \
+	{ .l = "max-cost", .type = OPT_NUM, .arg = "USD", .lo = 0, .hi = 1e9, \
+	  .help = "leave out models whose expected cost is above this" }, \
+	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0", \
+	  .help = "score given up for one US dollar" }, \
+	{ .l = "max-latency", .type = OPT_DURATION, .arg = "TIME", \
+	  .help = "leave out models whose expected response time is above this" }, \
+	{ .l = "latency-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0", \
+	  .help = "score given up for one second" }, \
+	{ .l = "candidates", .type = OPT_FILE, .arg = "FILE", \
+	  .help = "candidates file: choose among these models alone" }, \
+	{ .l = "require", .type = OPT_STRING, .arg = "A,B,...", \
+	  .help = "choose among candidates with all of these capabilities" }, \
+	{ .l = "explore-epsilon", .type = OPT_NUM, .arg = "P", .lo = 0, .hi = 1, .dflt = "0", \
+	  .help = "chance of a uniform draw among the models in place of the best" }, \
+	{ .l = "explore-temperature", .type = OPT_NUM, .arg = "T", .lo = 0, .hi = 1e6, .dflt = "0", \
+	  .help = "draw by a softmax of the scores over T; 0 takes the best" }, \
+	{ .l = "explore-max-cost", .type = OPT_NUM, .arg = "USD", .lo = 0, .hi = 1e9, \
+	  .help = "explore only models whose expected cost is within this" }
+#define MODE_OPTS \
+	{ .l = "router-mode", .type = OPT_CHOICE, .arg = "MODE", \
+	  .choices = "deterministic|probabilistic|transformed", \
+	  .help = "how predictions become a choice, in place of what the router was trained to" }, \
+	{ .l = "router-tau", .type = OPT_NUM, .arg = "T", .lo = 1e-6, .hi = 1e6, \
+	  .help = "difference of scores that probabilistic counts as clear; 0.1 by default" }, \
+	{ .l = "router-threshold", .type = OPT_NUM, .arg = "P", .lo = 0, .hi = 1, \
+	  .help = "probability of the weak model serving from which it is chosen; 0.5 by default" }, \
+	{ .l = "strong-share", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1, \
+	  .help = "share of calls that go to the strong model, in place of a threshold" }
+
 static const struct opt train_opts[] = {
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to learn from; may be repeated" },
@@ -152,6 +183,13 @@ static const struct opt train_opts[] = {
 	  .help = "hyperparameter, such as n_neighbors=200; may be repeated" },
 	{ .l = "objective", .type = OPT_CHOICE, .arg = "GOAL", .choices = "score|best",
 	  .dflt = "score", .help = "predict each model's score, or the best model" },
+	{ .l = "weak", .type = OPT_STRING, .arg = "MODEL",
+	  .help = "choose between this model and --strong alone" },
+	{ .l = "strong", .type = OPT_STRING, .arg = "MODEL", .help = "choose between this model and --weak alone" },
+	{ .l = "strong-share", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1,
+	  .help = "share of calls that go to the strong model" },
+	{ .l = "candidates", .type = OPT_FILE, .arg = "FILE",
+	  .help = "candidates file: those without data take part by their quality_score" },
 	{ .l = "cv", .type = OPT_INT, .arg = "K", .lo = 2, .hi = 100,
 	  .help = "cross-validate with K folds by query; the embedder is fitted anew in each" },
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
@@ -177,9 +215,9 @@ static const struct opt eval_opts[] = {
 	{ .l = "bootstrap", .type = OPT_INT, .arg = "N", .lo = 100, .hi = 1e6, .dflt = "2000",
 	  .help = "bootstrap draws for the intervals" },
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
-	  .help = "seed of the bootstrap" },
-	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
-	  .help = "score given up for one US dollar" },
+	  .help = "seed of the bootstrap and of draws" },
+	LIMIT_OPTS,
+	MODE_OPTS,
 	{ .l = "weak", .type = OPT_STRING, .arg = "MODEL",
 	  .help = "weak model of the pair that APGR and CPT judge; of two models the lesser in training" },
 	{ .l = "strong", .type = OPT_STRING, .arg = "MODEL", .help = "strong model of that pair" },
@@ -207,24 +245,11 @@ static const struct opt route_opts[] = {
 	  .help = "show each model's score and the nearest training queries" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "training records, to show the text of neighbours with --explain" },
-	{ .l = "max-cost", .type = OPT_NUM, .arg = "USD", .lo = 0, .hi = 1e9,
-	  .help = "leave out models whose expected cost is above this" },
-	{ .l = "cost-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
-	  .help = "score given up for one US dollar" },
-	{ .l = "max-latency", .type = OPT_DURATION, .arg = "TIME",
-	  .help = "leave out models whose mean response time is above this" },
-	{ .l = "latency-weight", .type = OPT_NUM, .arg = "W", .lo = 0, .hi = 1e9, .dflt = "0",
-	  .help = "score given up for one second" },
-	{ .l = "candidates", .type = OPT_FILE, .arg = "FILE",
-	  .help = "candidates file: choose among these models alone" },
-	{ .l = "require", .type = OPT_STRING, .arg = "A,B,...",
-	  .help = "choose among candidates with all of these capabilities" },
-	{ .l = "explore-epsilon", .type = OPT_NUM, .arg = "P", .lo = 0, .hi = 1, .dflt = "0",
-	  .help = "chance of a uniform draw among the models in place of the best" },
-	{ .l = "explore-temperature", .type = OPT_NUM, .arg = "T", .lo = 0, .hi = 1e6, .dflt = "0",
-	  .help = "draw by a softmax of the scores over T; 0 takes the best" },
-	{ .l = "explore-max-cost", .type = OPT_NUM, .arg = "USD", .lo = 0, .hi = 1e9,
-	  .help = "explore only models whose expected cost is within this" },
+	LIMIT_OPTS,
+	MODE_OPTS,
+	{ .l = "weak", .type = OPT_STRING, .arg = "MODEL",
+	  .help = "choose between this model and --strong alone" },
+	{ .l = "strong", .type = OPT_STRING, .arg = "MODEL", .help = "choose between this model and --weak alone" },
 	{ .l = "request-id", .type = OPT_STRING, .arg = "ID",
 	  .help = "what the draw depends on beside seed and prompt; JSON lines may hold request_id" },
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
@@ -244,6 +269,13 @@ static const struct opt bench_opts[] = {
 	{ .l = "warmup", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1e9, .dflt = "200",
 	  .help = "requests before counting" },
 	{ .l = "cold", .type = OPT_FLAG, .help = "clear the CPU caches before each request" },
+	LIMIT_OPTS,
+	MODE_OPTS,
+	{ .l = "weak", .type = OPT_STRING, .arg = "MODEL",
+	  .help = "choose between this model and --strong alone" },
+	{ .l = "strong", .type = OPT_STRING, .arg = "MODEL", .help = "choose between this model and --weak alone" },
+	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
+	  .help = "seed of the draw" },
 	{ .l = "budget-p99", .type = OPT_DURATION, .arg = "TIME",
 	  .help = "exit 1 when P99 is above this; without it 50ms is shown and nothing enforced" },
 	{ .l = NULL }

@@ -14,6 +14,7 @@
 #include "model/fit.h"
 #include "common/recipe.h"
 #include "common/runlog.h"
+#include "common/trainmode.h"
 
 /* Everything of one run. */
 struct training {
@@ -85,7 +86,7 @@ read_params(struct ctx *c, const struct recipe *recipe, struct fit_params *p)
 		if (fit_params_set(p, name, eq + 1, &c->err) < 0)
 			return err_wrap(&c->err, "--hparam");
 	}
-	return 0;
+	return trainmode_read(c, p);
 }
 
 /* Find out before the work whether its fruit can be stored. */
@@ -145,7 +146,7 @@ check_data(struct ctx *c, const struct training *t)
 	if (t->base.full == 0)
 		log_warn(&c->log, "no query was answered by every model: "
 		    "the router cannot be compared with baselines");
-	return 0;
+	return trainmode_check(c, &t->params, ds);
 }
 
 static int
@@ -155,7 +156,8 @@ learn(struct ctx *c, struct training *t)
 
 	say(c, "%zu queries, %zu models, %llu scores; training will take about %.0f MB",
 	    t->data->n, t->data->m, (unsigned long long)t->data->cells, mb);
-	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas) &&
+	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas ||
+	    expect_wanted(t->data)) &&
 	    mat_open(&c->err) < 0)
 		return -1;
 	t->pool = pool_new(c->threads, &c->err);
@@ -166,17 +168,17 @@ learn(struct ctx *c, struct training *t)
 		return -1;
 	if (fit_loo(t->router, t->data, t->params.seed, t->pool, &t->loo, &c->err) < 0)
 		return -1;
-	if (t->folds == 0)
-		return 0;
-	return fit_cv(&t->params, t->data, t->folds, t->pool, &c->progress, c->cancel, &t->cv,
-	    &c->err);
+	if (t->folds > 0 && fit_cv(&t->params, t->data, t->folds, t->pool, &c->progress, c->cancel,
+	    &t->cv, &c->err) < 0)
+		return -1;
+	return trainmode_widen(c, t->router);
 }
 
 static int
 store(struct ctx *c, struct training *t, const char *path)
 {
 	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
-		t->folds, t->params.seed };
+		t->folds, t->params.seed, t->router };
 	struct buf hparams = BUF_INIT, training = BUF_INIT;
 	struct artifact_info info = { t->data, opt_flag(c, "store-queries"), NULL, NULL };
 	struct jsonw w;
@@ -219,6 +221,19 @@ say_estimate(const struct ctx *c, const char *what, const struct eval_result *r)
 }
 
 static void
+report_index(const struct ctx *c, const struct knn *knn)
+{
+	if (knn == NULL || knn->graph.n == 0 || knn->recall.sample == 0)
+		return;
+	say(c, "%-26s finds %.1f %% of the 10 nearest prompts, %.1f %% of the %zu nearest "
+	    "(ef_search %zu)", "index", 100 * knn->recall.at_10, 100 * knn->recall.at_k,
+	    knn->params.n_neighbors, knn->params.ef_search);
+	if (knn->recall.at_10 < knn->params.recall)
+		log_warn(&c->log, "the index does not reach recall %g: raise M, ef_construction or "
+		    "ef_search, or take index=exact", knn->params.recall);
+}
+
+static void
 report_people(const struct ctx *c, const struct training *t, const char *path)
 {
 	const struct baseline *b = &t->base;
@@ -235,6 +250,7 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 		say(c, "%-26s %.1f %% of %zu queries share their best score between models",
 		    "ties", 100 * b->tie_rate, b->full);
 	}
+	report_index(c, router_knn(t->router));
 	(void)snprintf(name, sizeof name, "router, leave-one-out");
 	say_estimate(c, name, &t->loo);
 	(void)snprintf(name, sizeof name, "router, %zu-fold", t->folds);
@@ -245,6 +261,7 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 		    t->data->models.keys[b->best]);
 	else if (judge->compared && !(judge->delta.lo > 0))
 		log_warn(&c->log, "the router's lead over the best single model is within noise");
+	trainmode_say(c, t->router);
 	say(c, "wrote %s in %.1f s, %.0f MB at the peak", path,
 	    (double)(clock_mono_ns() - t->wall0) / 1e9, (double)mem_peak_rss() / 1e6);
 }
@@ -253,7 +270,7 @@ static void
 report_json(const struct training *t, const char *path)
 {
 	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
-		t->folds, t->params.seed };
+		t->folds, t->params.seed, t->router };
 	struct buf b = BUF_INIT;
 	struct jsonw w;
 	char hex[65];

@@ -1,6 +1,7 @@
 #include "base/buf.h"
 #include "base/cpu.h"
 #include "cmd.h"
+#include "common/blas.h"
 #include "fmt/jsonw.h"
 
 /* LLMR_LIBS: "name version, name version" as linked at build time, from pkg-config. */
@@ -11,14 +12,15 @@
 int
 cmd_version(struct ctx *c)
 {
-	char cpu[256];
+	char cpu[256], blas[128];
 	struct buf b = BUF_INIT;
 	struct jsonw w;
 
 	cpu_features(cpu, sizeof cpu);
+	blas_choice(blas, sizeof blas);
 	if (!c->json) {
-		out_printf("llmr %s\nlicence MIT\nlibraries %s\ncpu %s\ncompiler %s\n", LLMR_VERSION,
-			LLMR_LIBS, cpu, __VERSION__);
+		out_printf("llmr %s\nlicence MIT\nlibraries %s\ncpu %s\nblas kernel %s\ncompiler %s\n",
+			LLMR_VERSION, LLMR_LIBS, cpu, blas, __VERSION__);
 		return 0;
 	}
 	jsonw_init(&w, &b);
@@ -27,6 +29,7 @@ cmd_version(struct ctx *c)
 	jsonw_kstr(&w, "licence", "MIT");
 	jsonw_kstr(&w, "libraries", LLMR_LIBS);
 	jsonw_kstr(&w, "cpu", cpu);
+	jsonw_kstr(&w, "blas_kernel", blas);
 	jsonw_kstr(&w, "compiler", __VERSION__);
 	jsonw_end_object(&w);
 	buf_byte(&b, '\n');

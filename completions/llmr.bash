@@ -59,6 +59,10 @@ _llmr() {
 		--recipe) _llmr_files; return ;;
 		--hparam) COMPREPLY=(); return ;;
 		--objective) _llmr_words "score best"; return ;;
+		--weak) COMPREPLY=(); return ;;
+		--strong) COMPREPLY=(); return ;;
+		--strong-share) COMPREPLY=(); return ;;
+		--candidates) _llmr_files; return ;;
 		--cv) COMPREPLY=(); return ;;
 		--seed) COMPREPLY=(); return ;;
 		--output|-o) _llmr_files; return ;;
@@ -71,7 +75,19 @@ _llmr() {
 		--min-full) COMPREPLY=(); return ;;
 		--bootstrap) COMPREPLY=(); return ;;
 		--seed) COMPREPLY=(); return ;;
+		--max-cost) COMPREPLY=(); return ;;
 		--cost-weight) COMPREPLY=(); return ;;
+		--max-latency) COMPREPLY=(); return ;;
+		--latency-weight) COMPREPLY=(); return ;;
+		--candidates) _llmr_files; return ;;
+		--require) COMPREPLY=(); return ;;
+		--explore-epsilon) COMPREPLY=(); return ;;
+		--explore-temperature) COMPREPLY=(); return ;;
+		--explore-max-cost) COMPREPLY=(); return ;;
+		--router-mode) _llmr_words "deterministic probabilistic transformed"; return ;;
+		--router-tau) COMPREPLY=(); return ;;
+		--router-threshold) COMPREPLY=(); return ;;
+		--strong-share) COMPREPLY=(); return ;;
 		--weak) COMPREPLY=(); return ;;
 		--strong) COMPREPLY=(); return ;;
 		--against) _llmr_files; return ;;
@@ -92,6 +108,12 @@ _llmr() {
 		--explore-epsilon) COMPREPLY=(); return ;;
 		--explore-temperature) COMPREPLY=(); return ;;
 		--explore-max-cost) COMPREPLY=(); return ;;
+		--router-mode) _llmr_words "deterministic probabilistic transformed"; return ;;
+		--router-tau) COMPREPLY=(); return ;;
+		--router-threshold) COMPREPLY=(); return ;;
+		--strong-share) COMPREPLY=(); return ;;
+		--weak) COMPREPLY=(); return ;;
+		--strong) COMPREPLY=(); return ;;
 		--request-id) COMPREPLY=(); return ;;
 		--seed) COMPREPLY=(); return ;;
 		esac ;;
@@ -103,6 +125,22 @@ _llmr() {
 		--duration) COMPREPLY=(); return ;;
 		--requests|-n) COMPREPLY=(); return ;;
 		--warmup) COMPREPLY=(); return ;;
+		--max-cost) COMPREPLY=(); return ;;
+		--cost-weight) COMPREPLY=(); return ;;
+		--max-latency) COMPREPLY=(); return ;;
+		--latency-weight) COMPREPLY=(); return ;;
+		--candidates) _llmr_files; return ;;
+		--require) COMPREPLY=(); return ;;
+		--explore-epsilon) COMPREPLY=(); return ;;
+		--explore-temperature) COMPREPLY=(); return ;;
+		--explore-max-cost) COMPREPLY=(); return ;;
+		--router-mode) _llmr_words "deterministic probabilistic transformed"; return ;;
+		--router-tau) COMPREPLY=(); return ;;
+		--router-threshold) COMPREPLY=(); return ;;
+		--strong-share) COMPREPLY=(); return ;;
+		--weak) COMPREPLY=(); return ;;
+		--strong) COMPREPLY=(); return ;;
+		--seed) COMPREPLY=(); return ;;
 		--budget-p99) COMPREPLY=(); return ;;
 		esac ;;
 	import:-*)
@@ -156,16 +194,16 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --cost-weight --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
-		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import)
 		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

@@ -13,6 +13,10 @@ struct llmr_router {
 	char sha256[65];
 };
 
+struct llmr_mode {
+	struct policy_mode mode;
+};
+
 struct llmr_scratch {
 	struct router_scratch *s;
 	bool *allowed;		/* [m] of the last call */
@@ -99,29 +103,91 @@ llmr_scratch_free(struct llmr_scratch *s)
 	free(s);
 }
 
+static int
+set_mode(struct mode_params *p, const char *setting, struct err *e)
+{
+	const char *eq = strchr(setting, '=');
+	char name[32];
+	int r;
+
+	if (eq == NULL || (size_t)(eq - setting) >= sizeof name)
+		return err_set(e, ERR_USAGE, "'%.80s' is not a setting of a mode", setting);
+	memcpy(name, setting, (size_t)(eq - setting));
+	name[eq - setting] = '\0';
+	r = mode_params_set(p, name, eq + 1, e);
+	return r > 0 ? err_set(e, ERR_USAGE, "'%s' is not a setting of a mode", name) : r;
+}
+
+struct llmr_mode *
+llmr_mode_new(const struct llmr_router *r, const char *const *settings, struct llmr_error *err)
+{
+	const struct router *x = r->router;
+	struct mode_params own, all;
+	struct err e = ERR_INIT;
+	struct llmr_mode *m = mem_calloc(1, sizeof *m, &e);
+	int status = m == NULL ? -1 : 0;
+
+	mode_params_init(&own);
+	for (size_t i = 0; status == 0 && settings != NULL && settings[i] != NULL; i++)
+		status = set_mode(&own, settings[i], &e);
+	all = mode_params_over(&x->mode_params, &own);
+	if (status == 0)
+		status = mode_resolve(&all, &x->table, &x->models, x->column, x->score_mean, &m->mode, &e);
+	if (status == 0)
+		return m;
+	tell(&e, err);
+	free(m);
+	return NULL;
+}
+
+void
+llmr_mode_free(struct llmr_mode *m)
+{
+	free(m);
+}
+
+static struct policy
+policy_of(const struct llmr_router *r, const struct llmr_limits *l, struct llmr_scratch *s)
+{
+	struct policy p = router_policy(r->router);
+
+	if (l == NULL)
+		return p;
+	p.cost_weight = l->cost_weight;
+	p.latency_weight = l->latency_weight;
+	p.epsilon = l->explore_epsilon;
+	p.temperature = l->explore_temperature;
+	p.seed = l->seed;
+	if (l->max_cost > 0)
+		p.max_cost = l->max_cost;
+	if (l->max_latency > 0)
+		p.max_latency = l->max_latency;
+	if (l->explore_max_cost > 0)
+		p.explore_cost = l->explore_max_cost;
+	if (l->request_id != NULL)
+		p.request = slice_str(l->request_id);
+	if (l->mode != NULL)
+		p.mode = l->mode->mode;
+	for (size_t j = 0; l->allowed != NULL && j < r->router->models.len; j++)
+		s->allowed[j] = l->allowed[j] != 0;
+	p.allowed = l->allowed != NULL ? s->allowed : NULL;
+	return p;
+}
+
 int
 llmr_route(const struct llmr_router *r, struct llmr_scratch *s, const char *prompt, size_t n,
 	const struct llmr_limits *limits, struct llmr_decision *d, struct llmr_error *err)
 {
 	const struct router_times *t = &s->s->times;
-	struct policy policy = POLICY_INIT;
+	const struct policy policy = policy_of(r, limits, s);
 	struct policy_choice c;
 	struct err e = ERR_INIT;
 
-	if (limits != NULL) {
-		policy.cost_weight = limits->cost_weight;
-		if (limits->max_cost > 0)
-			policy.max_cost = limits->max_cost;
-		if (limits->allowed != NULL) {
-			for (size_t j = 0; j < r->router->models.len; j++)
-				s->allowed[j] = limits->allowed[j] != 0;
-			policy.allowed = s->allowed;
-		}
-	}
 	router_route(r->router, &policy, (struct slice){ prompt, n }, s->s, &c);
 	*d = (struct llmr_decision){ llmr_model_name(r, c.model), llmr_model_name(r, c.runner_up),
 		c.model, c.runner_up, c.model == POLICY_NONE ? 0 : c.propensity, s->s->score,
-		s->s->cost, t->tokenize, t->embed, t->score, t->policy, t->total };
+		s->s->cost, t->tokenize, t->embed, t->score, t->policy, t->total, s->s->latency,
+		c.explored };
 	if (c.model != POLICY_NONE)
 		return 0;
 	err_set(&e, ERR_NO, "no model meets the limits");

@@ -36,6 +36,7 @@ extern "C" {
 
 struct llmr_router;
 struct llmr_scratch;
+struct llmr_mode;
 
 /* What went wrong. Codes are those of sysexits(3): 65 bad artifact, 66 no such file, 75 out of memory. */
 struct llmr_error {
@@ -48,6 +49,15 @@ struct llmr_limits {
 	double cost_weight;		/* score given up for one US dollar, >= 0 */
 	double max_cost;		/* expected USD of a call; 0 = no limit */
 	const unsigned char *allowed;	/* [llmr_model_count] nonzero = may be chosen; NULL = all */
+	double latency_weight;		/* score given up for one second, >= 0 */
+	double max_latency;		/* expected seconds of a call; 0 = no limit */
+	/* Exploration, so that the log can be learned from: */
+	double explore_epsilon;		/* chance of a uniform draw, 0..1 */
+	double explore_temperature;	/* draw by a softmax of the scores over it; 0 = the best */
+	double explore_max_cost;	/* expected USD of a model that is explored; 0 = no limit */
+	unsigned long long seed;	/* of draws, with request_id and prompt */
+	const char *request_id;		/* NULL = none */
+	const struct llmr_mode *mode;	/* NULL = as the router was trained */
 };
 
 struct llmr_decision {
@@ -58,6 +68,8 @@ struct llmr_decision {
 	const float *scores;		/* [llmr_model_count] predicted, 0..1; in the scratch */
 	const float *costs;		/* [llmr_model_count] expected USD, NaN unknown; in the scratch */
 	double tokenize_us, embed_us, score_us, policy_us, total_us;
+	const float *latencies;		/* [llmr_model_count] expected seconds, NaN unknown; in the scratch */
+	int explored;			/* it was drawn and is not the best */
 };
 
 /*
@@ -72,6 +84,16 @@ LLMR_API size_t llmr_model_count(const struct llmr_router *);
 LLMR_API const char *llmr_model_name(const struct llmr_router *, size_t i);
 /* SHA-256 of the artifact, 64 hex digits. */
 LLMR_API const char *llmr_router_sha256(const struct llmr_router *);
+
+/*
+ * How predictions become a choice, where it is not what the router was trained
+ * to: settings are "NAME=VALUE", ending with NULL, of router_mode, router_tau,
+ * router_threshold, weak, strong and strong_share, as in llmr-train(1). NULL on
+ * failure: code 64. Immutable; for this router alone, which must outlive it.
+ */
+LLMR_API struct llmr_mode *llmr_mode_new(const struct llmr_router *, const char *const *settings,
+	struct llmr_error *err);
+LLMR_API void llmr_mode_free(struct llmr_mode *);		/* NULL is fine */
 
 /* Working memory of one thread for one router. */
 LLMR_API struct llmr_scratch *llmr_scratch_new(const struct llmr_router *, struct llmr_error *err);

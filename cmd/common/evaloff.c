@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "cmd.h"
 #include "common/evalout.h"
+#include "common/limits.h"
 #include "common/load.h"
 #include "model/offpolicy.h"
 #include "model/predict.h"
@@ -22,7 +23,8 @@ struct logged {
 	struct offpolicy_log log;
 	size_t n_ids, leaks;		/* queries judged; queries dropped */
 	size_t *called;			/* [log.n] models of the router */
-	bool *candidate;		/* [m] called at least once */
+	bool *candidate;		/* [m] called at least once, and within the limits */
+	struct limits limits;
 	size_t candidates;
 	struct predict predict;
 	struct offpolicy outcome;
@@ -45,7 +47,11 @@ prepare(struct ctx *c, struct logged *l)
 		return -1;
 	runlog_begin(c, "eval", NULL);
 	l->router = load_router(c);
-	return l->router == NULL ? -1 : 0;
+	if (l->router == NULL || limits_read(c, l->router, false, &l->limits) < 0)
+		return -1;
+	return !policy_explores(&l->limits.policy) ? 0 : err_set(&c->err, ERR_USAGE,
+	    "--off-policy judges a choice without chance: no --explore-..., and --router-mode "
+	    "deterministic");
 }
 
 static int
@@ -115,10 +121,12 @@ match_models(struct ctx *c, struct logged *l)
 			l->candidate[at] = true;
 	}
 	for (size_t k = 0; k < m; k++) {
-		l->candidates += l->candidate[k];
 		if (!l->candidate[k])
 			log_warn(&c->log, "'%s' was never called in the log, not chosen",
 			    r->models.keys[k]);
+		l->candidate[k] = l->candidate[k] &&
+		    (l->limits.allowed == NULL || l->limits.allowed[k]);
+		l->candidates += l->candidate[k];
 	}
 	if (l->candidates == 0)
 		return err_set(&c->err, ERR_INPUT, "no model of the router occurs in the data");
@@ -131,7 +139,7 @@ match_models(struct ctx *c, struct logged *l)
 static int
 judge(struct ctx *c, struct logged *l)
 {
-	struct policy policy = POLICY_INIT;
+	struct policy policy = l->limits.policy;
 	struct pool *pool = pool_new(c->threads, &c->err);
 	struct offpolicy_input x = { .n = l->log.n, .n_ids = l->n_ids, .m = l->router->models.len,
 		.id = l->log.id, .called = l->called, .score = l->log.score, .cost = l->log.cost,
@@ -143,7 +151,6 @@ judge(struct ctx *c, struct logged *l)
 	if (pool == NULL)
 		return -1;
 	policy.allowed = l->candidate;
-	policy.cost_weight = opt_num(c, "cost-weight");
 	if (predict_run(l->router, &policy, l->log.query, l->log.n, pool, &l->predict, &c->err) < 0)
 		goto out;
 	x.choice = l->predict.choice;
@@ -251,6 +258,7 @@ evaloff_run(struct ctx *c)
 	if (prepare(c, &l) == 0 && read_log(c, &l) == 0 && drop_leaks(c, &l) == 0 &&
 	    match_models(c, &l) == 0 && judge(c, &l) == 0)
 		r = publish(c, &l);
+	limits_finish(&l.limits);
 	router_free(l.router);
 	gate_free(l.gate);
 	offpolicy_log_finish(&l.log);

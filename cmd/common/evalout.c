@@ -44,6 +44,18 @@ ci_or_null(struct jsonw *w, const char *key, const struct bootstrap_ci *ci, bool
 	}
 }
 
+/* A name from the data, without what would move a terminal's cursor; out holds 256 bytes. */
+static const char *
+plain(const char *name, char out[256])
+{
+	size_t n = 0;
+
+	for (; name[n] != '\0' && n < 255; n++)
+		out[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7f ? '?' : name[n];
+	out[n] = '\0';
+	return out;
+}
+
 /* {model, score, cost}; model left out when NULL and cost when told. */
 static void
 put_arm(struct jsonw *w, const char *key, const char *model, double score, double cost, bool has_cost)
@@ -149,6 +161,54 @@ put_pair(struct jsonw *w, const struct evalout *o)
 	ci_or_null(w, "apgr", &p->apgr, o->v->has_pair);
 	ci_or_null(w, "cpt50", &p->cpt50, o->v->has_pair);
 	ci_or_null(w, "cpt80", &p->cpt80, o->v->has_pair);
+}
+
+/* Share of calls that went to the strong model of the pair that the router chooses between; NaN no pair. */
+static double
+share_of_strong(const struct evalout *o)
+{
+	size_t strong = 0, all = 0;
+
+	for (size_t i = 0; i < o->queries; i++) {
+		strong += o->choice[i] == o->chosen_by->strong;
+		all += o->choice[i] != POLICY_NONE;
+	}
+	return o->chosen_by->pair && all > 0 ? (double)strong / (double)all : NAN;
+}
+
+static void
+put_mode(struct jsonw *w, const struct evalout *o)
+{
+	const struct policy_mode *m = o->chosen_by;
+
+	jsonw_key(w, "mode");
+	if (!m->pair && !m->draw) {
+		jsonw_null(w);
+		return;
+	}
+	jsonw_object(w);
+	jsonw_kstr(w, "router_mode", mode_kind_name(o->mode->kind));
+	jsonw_kstr(w, "weak", m->pair ? o->model[m->weak] : NULL);
+	jsonw_kstr(w, "strong", m->pair ? o->model[m->strong] : NULL);
+	jsonw_kdouble(w, "asked_strong_share", o->mode->share);
+	jsonw_kdouble(w, "expected_strong_share", o->expected_share);
+	jsonw_kdouble(w, "strong_share", share_of_strong(o));
+	jsonw_end_object(w);
+}
+
+static void
+print_mode(const struct evalout *o)
+{
+	const struct policy_mode *m = o->chosen_by;
+	char weak[256], strong[256];
+
+	if (m->pair)
+		out_printf("%-24s %.1f %% of calls (%.1f %% expected), else %s: %s\n",
+		    plain(o->model[m->strong], strong), 100 * share_of_strong(o),
+		    100 * o->expected_share, plain(o->model[m->weak], weak),
+		    mode_kind_name(o->mode->kind));
+	else if (m->draw)
+		out_printf("%-24s by a softmax of the scores over %.4g\n", "drawn", m->temperature);
 }
 
 static void
@@ -276,23 +336,12 @@ evalout_json(const struct evalout *o, struct buf *b)
 	ci_or_null(w, "cost_save", &g->cost_save, r->compared);
 	put_calibration(w, o);
 	put_frontier(w, o);
+	put_mode(w, o);
 	put_pair(w, o);
 	put_models(w, o, "per_model", g);
 	put_tasks(w, o);
 	put_against(w, o);
 	jsonw_end_object(w);
-}
-
-/* A name from the data, without what would move a terminal's cursor; out holds 256 bytes. */
-static const char *
-plain(const char *name, char out[256])
-{
-	size_t n = 0;
-
-	for (; name[n] != '\0' && n < 255; n++)
-		out[n] = (unsigned char)name[n] < 0x20 || name[n] == 0x7f ? '?' : name[n];
-	out[n] = '\0';
-	return out;
 }
 
 static void
@@ -446,6 +495,7 @@ evalout_people(const struct evalout *o)
 	if (!isnan(r->gap.value))
 		out_printf("gap closed           %+.1f %% [%+.1f, %+.1f]\n", 100 * r->gap.value,
 		    100 * r->gap.lo, 100 * r->gap.hi);
+	print_mode(o);
 	print_figures(o);
 	print_models(o);
 	print_tasks(o);

@@ -8,6 +8,7 @@
 #include "fmt/jsonw.h"
 #include "model/evaluation.h"
 #include "model/gate.h"
+#include "model/mode.h"
 
 struct ctx;
 
@@ -21,6 +22,9 @@ struct evalout {
 	size_t best_single, cheapest;	/* cheapest may be POLICY_NONE */
 	size_t weak, strong;		/* POLICY_NONE: no pair */
 	const char *against;		/* path of the other artifact, NULL when none */
+	const struct mode_params *mode;	/* asked for, and what it came to */
+	const struct policy_mode *chosen_by;
+	double expected_share;		/* of strong calls on the training data; NaN no pair */
 };
 
 /* {"value":, "ci95":[lo, hi] or null} */

@@ -138,16 +138,20 @@ fail:
 }
 
 const char *
-settings_get(void *ctx, const char *name)
+settings_get(void *ctx, const char *name, size_t *line)
 {
 	const struct settings *s = ctx;
-	const char *text = NULL;
+	const struct yaml_node *n = NULL;
 
 	if (s == NULL)
 		return NULL;
 	if (s->section != NULL && s->section->type == YAML_MAP)
-		text = yaml_text(yaml_get(s->section, name));
-	return text != NULL ? text : yaml_text(yaml_get(s->root, name));
+		n = yaml_get(s->section, name);
+	if (yaml_text(n) == NULL)
+		n = yaml_get(s->root, name);
+	if (yaml_text(n) != NULL)
+		*line = n->line;
+	return yaml_text(n);
 }
 
 const char *

@@ -19,8 +19,8 @@ struct settings;
  */
 int settings_open(const struct opt_value *named, const char *command, struct settings **out,
 	struct err *e);
-/* Value of an option's name, NULL when absent; ctx is a struct settings or NULL. */
-const char *settings_get(void *ctx, const char *name);
+/* Value of an option's name and its line, NULL when absent; ctx is a struct settings or NULL. */
+const char *settings_get(void *ctx, const char *name, size_t *line);
 /* Path that was read, NULL none. */
 const char *settings_path(const struct settings *);
 void settings_free(struct settings *);

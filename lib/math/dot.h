@@ -32,25 +32,39 @@ void dot_half(enum dot_kernel, const uint16_t *rows, size_t n, size_t d, const f
 void dot_half_at(enum dot_kernel, const uint16_t *rows, const uint32_t *index, size_t n, size_t d,
 	const float *q, float *out);
 
-/* Rows as 8-bit codes, row = code * scale nearly. */
+/*
+ * Rows as 8-bit codes: row = (code - 128) * scale, nearly. Unsigned rows against
+ * a signed query are what the CPU multiplies, and only the query's sum corrects
+ * for the 128.
+ */
 struct dot_codes {
 	size_t n, stride;		/* stride a multiple of 64 */
-	const int8_t *code;		/* [n x stride] -127..127, 64-byte aligned */
-	const int32_t *sum;		/* [n] of a row's codes */
+	const uint8_t *code;		/* [n x stride] 1..255, 128 beyond the dimensions; 64-byte aligned */
 	const float *scale;		/* [n] */
 };
+struct dot_query {
+	const int8_t *code;		/* [stride] -127..127, 0 beyond the dimensions */
+	float scale;
+	int32_t sum;			/* of code */
+};
 /*
- * out[i] = scale[i] * q_scale * sum over j of code[i x stride + j] * (q[j] - 128):
+ * out[i] = scale[i] * q.scale * sum over j of (code[i x stride + j] - 128) * q.code[j]:
  * integers but for the scales, and therefore the same in every kernel.
- *   q [stride] 1..255, any value where the codes are 0
  */
-void dot_code(enum dot_kernel, const struct dot_codes *, const uint8_t *q, float q_scale,
-	float *out);
+void dot_code(enum dot_kernel, const struct dot_codes *, const struct dot_query *q, float *out);
+/* The same for the rows of the given numbers only: out[i] belongs to row index[i]. */
+void dot_code_at(enum dot_kernel, const struct dot_codes *, const uint32_t *index, size_t n,
+	const struct dot_query *q, float *out);
 /* x [d] to codes out[i] = round(x[i] / scale), -127..127; returns scale (0 for a zero vector). */
 float dot_encode(const float *x, size_t d, int8_t *out);
+/* The codes of x [d] in code [stride], which the query borrows; the codes of a row. */
+struct dot_query dot_query(const float *x, size_t d, size_t stride, int8_t *code);
+struct dot_query dot_row(const struct dot_codes *, size_t row, int8_t *code);
 
 /* Conversion to the nearest binary16 (ties to even, overflow to infinity) and back (exact). */
 uint16_t dot_to_half(float x);
 float dot_from_half(uint16_t h);
+/* Rows of both, n elements: as the above. */
+void dot_widen(const uint16_t *from, size_t n, float *to);
 
 #endif

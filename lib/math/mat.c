@@ -57,15 +57,25 @@ copy_text(char *out, size_t cap, const char *s)
 	out[n] = '\0';
 }
 
-/* OpenBLAS reads both variables once, when it is loaded. */
-static void
-set_environment(void)
+const char *
+mat_choice(void)
 {
 #if defined(__x86_64__)
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
 		__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
-		(void)setenv("OPENBLAS_CORETYPE", "SkylakeX", 0);
+		return "SkylakeX";
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		return "Haswell";
 #endif
+	return NULL;
+}
+
+/* OpenBLAS reads both variables once, when it is loaded. */
+static void
+set_environment(void)
+{
+	if (mat_choice() != NULL)
+		(void)setenv("OPENBLAS_CORETYPE", mat_choice(), 0);
 	(void)setenv("OPENBLAS_NUM_THREADS", "1", 1);
 }
 

@@ -5,8 +5,8 @@
  * commands without matrices never pay for), held to one thread, and called on
  * blocks of fixed size, so that outcomes do not depend on the number of
  * threads. Its kernel is chosen deliberately: OpenBLAS 0.3.21 takes its AVX2
- * kernels on CPUs newer than itself; mat_open asks for SkylakeX where the CPU
- * has AVX-512, unless OPENBLAS_CORETYPE is set.
+ * kernels, or worse, on CPUs newer than itself; mat_open asks for the one of
+ * mat_choice, unless OPENBLAS_CORETYPE is set.
  * Threads: after mat_open all calls are safe from any thread.
  */
 #ifndef LLMR_MATH_MAT_H
@@ -26,6 +26,8 @@ struct mat { float *x; size_t rows, cols, ld; };	/* ld >= cols: floats from row 
  * before threads start (it may set OPENBLAS_CORETYPE). Later calls are free.
  */
 int mat_open(struct err *e);
+/* The kernel that suits this CPU ("SkylakeX", "Haswell"); NULL: left to OpenBLAS. Loads nothing. */
+const char *mat_choice(void);
 /* Kernel in use ("SkylakeX"), version text; "none" before mat_open. */
 const char *mat_core(void);
 const char *mat_version(void);

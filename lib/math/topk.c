@@ -3,6 +3,14 @@
 #include <math.h>
 #include <string.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define X86 1
+#define AVX512 __attribute__((target("avx512f,popcnt")))
+#else
+#define X86 0
+#endif
+
 #define BUCKETS 1024
 #define FEW 24
 
@@ -108,6 +116,86 @@ select_value(const float *x, size_t n, size_t k, float *work)
 	}
 }
 
+#if X86
+/* The values above a bound, pressed together; out has room for n. */
+AVX512 static size_t
+above_512(const float *x, size_t n, float bound, float *out)
+{
+	size_t kept = 0, i = 0;
+
+	for (; i + 16 <= n; i += 16) {
+		__m512 v = _mm512_loadu_ps(x + i);
+		__mmask16 m = _mm512_cmp_ps_mask(v, _mm512_set1_ps(bound), _CMP_GT_OQ);
+
+		if (m == 0)
+			continue;
+		/* Never past x + i + 16: kept <= i. */
+		_mm512_storeu_ps(out + kept, _mm512_maskz_compress_ps(m, v));
+		kept += (size_t)__builtin_popcount(m);
+	}
+	for (; i < n; i++)
+		if (x[i] > bound)
+			out[kept++] = x[i];
+	return kept;
+}
+
+AVX512 static size_t
+at_least_512(const float *x, size_t n, float bound, uint32_t *out)
+{
+	const __m512i first = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+	size_t kept = 0, i = 0;
+
+	for (; i + 16 <= n; i += 16) {
+		__mmask16 m = _mm512_cmp_ps_mask(_mm512_loadu_ps(x + i), _mm512_set1_ps(bound),
+		    _CMP_GE_OQ);
+
+		if (m == 0)
+			continue;
+		_mm512_storeu_si512(out + kept, _mm512_maskz_compress_epi32(m,
+		    _mm512_add_epi32(_mm512_set1_epi32((int32_t)(uint32_t)i), first)));
+		kept += (size_t)__builtin_popcount(m);
+	}
+	for (; i < n; i++)
+		if (x[i] >= bound)
+			out[kept++] = (uint32_t)i;
+	return kept;
+}
+#endif
+
+static size_t
+above(const float *x, size_t n, float bound, float *out)
+{
+	size_t kept = 0;
+
+#if X86
+	if (__builtin_cpu_supports("avx512f"))
+		return above_512(x, n, bound, out);
+#endif
+	for (size_t i = 0; i < n; i++) {
+		float v = x[i];
+
+		out[kept] = v;
+		kept += v > bound;
+	}
+	return kept;
+}
+
+size_t
+topk_at_least(const float *x, size_t n, float bound, uint32_t *out)
+{
+	size_t kept = 0;
+
+#if X86
+	if (__builtin_cpu_supports("avx512f"))
+		return at_least_512(x, n, bound, out);
+#endif
+	for (size_t i = 0; i < n; i++) {
+		out[kept] = (uint32_t)i;
+		kept += x[i] >= bound;
+	}
+	return kept;
+}
+
 #define SAMPLE 16
 
 /*
@@ -118,18 +206,13 @@ select_value(const float *x, size_t n, size_t k, float *work)
 static size_t
 prune(const float *x, size_t n, size_t k, float *work)
 {
-	size_t sampled = n / SAMPLE, rank = k / SAMPLE + k / (2 * SAMPLE) + 8, kept = 0;
+	size_t sampled = n / SAMPLE, rank = k / SAMPLE + k / (2 * SAMPLE) + 8, kept;
 	float guess;
 
 	for (size_t i = 0; i < sampled; i++)
 		work[i] = x[i * SAMPLE];
 	guess = select_value(work, sampled, rank, work);
-	for (size_t i = 0; i < n; i++) {
-		float v = x[i];
-
-		work[kept] = v;
-		kept += v > guess;
-	}
+	kept = above(x, n, guess, work);
 	return kept >= k ? kept : 0;
 }
 

@@ -20,5 +20,7 @@
 size_t topk_select(const float *x, size_t n, size_t k, float *work, uint32_t *out);
 /* The k-th largest value (1 <= k <= n); overwrites work [n]. */
 float topk_value(const float *x, size_t n, size_t k, float *work);
+/* Indexes of all x[i] >= bound, ascending; out [n]. Returns how many. */
+size_t topk_at_least(const float *x, size_t n, float bound, uint32_t *out);
 
 #endif

@@ -73,6 +73,33 @@ add_queries(struct tensorfile_writer *w, const struct query_block *q,
 	return tensorfile_writer_add(w, "queries.text", DTYPE_U8, 1, bytes, q->text.p, e);
 }
 
+/* The table that modes are calibrated by; the head; which models have no data. prior [m] is borrowed. */
+static int
+add_rest(struct tensorfile_writer *w, const struct router *r, const float *prior, struct err *e)
+{
+	const uint64_t table[] = { r->table.n, r->table.m }, models[] = { r->models.len };
+
+	if (r->table.n > 0 && (tensorfile_writer_add(w, "mode.predicted", DTYPE_F32, 2, table,
+	    r->table.predicted, e) < 0 || tensorfile_writer_add(w, "mode.score", DTYPE_F32, 2, table,
+	    r->table.score, e) < 0))
+		return -1;
+	if (r->column != NULL &&
+	    tensorfile_writer_add(w, "router.prior", DTYPE_F32, 1, models, prior, e) < 0)
+		return -1;
+	return r->expect == NULL ? 0 : expect_save(r->expect, w, e);
+}
+
+/* quality_score of the models without data, -1 for the others. */
+static float *
+priors_of(const struct router *r, struct err *e)
+{
+	float *prior = mem_aligned(r->models.len, sizeof *prior, e);
+
+	for (size_t j = 0; prior != NULL && j < r->models.len; j++)
+		prior[j] = r->column != NULL && r->column[j] == MODE_NO_COLUMN ? r->score_mean[j] : -1;
+	return prior;
+}
+
 static int
 add_means(struct tensorfile_writer *w, const struct router *r, struct err *e)
 {
@@ -215,22 +242,25 @@ artifact_save(const struct router *r, const struct artifact_info *info, const ch
 	struct tensorfile_writer *w = tensorfile_writer_new(e);
 	struct query_block q = { NULL, BUF_INIT, NULL };
 	struct buf meta[METAS] = { BUF_INIT };
+	float *prior = priors_of(r, e);
 	int status = -1;
 
-	if (w == NULL)
-		return -1;
+	if (w == NULL || prior == NULL)
+		goto out;
 	if (make_metadata(r, info, meta, e) < 0 || query_block_make(&q, info, e) < 0)
 		goto out;
 	for (size_t i = 0; i < METAS; i++)
 		if (tensorfile_writer_meta(w, meta_key[i], buf_cstr(&meta[i]), e) < 0)
 			goto out;
 	if (embed_save(r->embed, w, e) < 0 || r->kind->save(r->scorer, "", w, e) < 0 ||
-	    add_means(w, r, e) < 0 || add_queries(w, &q, info, e) < 0)
+	    add_means(w, r, e) < 0 || add_rest(w, r, prior, e) < 0 ||
+	    add_queries(w, &q, info, e) < 0)
 		goto out;
 	status = save_both(w, meta, path, digest, e);
 out:
 	tensorfile_writer_free(w);
 	query_block_finish(&q);
+	free(prior);
 	for (size_t i = 0; i < METAS; i++)
 		buf_finish(&meta[i]);
 	return status;
@@ -473,6 +503,67 @@ need_meta(const struct tensorfile *f, size_t i, struct slice *out, struct err *e
 	return 0;
 }
 
+/* Which of the models the scorer knows; all where there is no "router.prior". */
+static int
+read_columns(struct router *r, const struct tensorfile *f, struct err *e)
+{
+	float *prior;
+
+	r->scored = r->models.len;
+	if (tensorfile_find(f, "router.prior") == NULL)
+		return 0;
+	prior = read_mean(f, "router.prior", r->models.len, 1, true, e);
+	r->column = prior == NULL ? NULL : mem_calloc(r->models.len, sizeof *r->column, e);
+	if (r->column == NULL) {
+		free(prior);
+		return -1;
+	}
+	r->scored = 0;
+	for (size_t j = 0; j < r->models.len; j++)
+		r->column[j] = prior[j] >= 0 ? MODE_NO_COLUMN : r->scored++;
+	free(prior);
+	return r->scored > 0 ? 0 : err_set(e, ERR_INPUT, "tensor 'router.prior': no model has data");
+}
+
+static int
+read_table(struct router *r, const struct tensorfile *f, struct err *e)
+{
+	const uint64_t any[] = { 0, r->scored };
+	uint64_t shape[2] = { 0, r->scored };
+	const struct tensor *p, *s;
+
+	if (tensorfile_find(f, "mode.predicted") == NULL)
+		return 0;
+	if ((p = tensorfile_need(f, "mode.predicted", DTYPE_F32, 2, any, e)) == NULL)
+		return -1;
+	shape[0] = p->shape[0];
+	if (shape[0] == 0 || (s = tensorfile_need(f, "mode.score", DTYPE_F32, 2, shape, e)) == NULL)
+		return shape[0] == 0 ? err_set(e, ERR_INPUT, "tensor 'mode.predicted' is empty") : -1;
+	r->table = (struct mode_table){ (size_t)p->shape[0], r->scored, p->data, s->data };
+	for (size_t i = 0; i < r->table.n * r->scored; i++)
+		if (!(fabsf(r->table.predicted[i]) <= 1e6f) || !(r->table.score[i] <= 1 &&
+		    (r->table.score[i] >= 0 || r->table.score[i] == -1)))
+			return err_set(e, ERR_INPUT, "tensor 'mode.%s': element %zu is out of range",
+			    fabsf(r->table.predicted[i]) <= 1e6f ? "score" : "predicted", i);
+	return 0;
+}
+
+/* What stands beside the scorer; older files have none of it. */
+static int
+read_rest(struct router *r, const struct tensorfile *f, struct slice hparams, struct err *e)
+{
+	mode_params_init(&r->mode_params);
+	if (mode_params_read(&r->mode_params, hparams, e) < 0 || read_table(r, f, e) < 0 ||
+	    expect_load(f, r->scored, r->d, &r->expect, e) < 0)
+		return -1;
+	if (mode_resolve(&r->mode_params, &r->table, &r->models, r->column, r->score_mean, &r->mode,
+	    e) == 0)
+		return 0;
+	if (e != NULL)
+		e->code = ERR_INPUT;
+	return err_wrap(e, "llmr.hparams");
+}
+
 static int
 load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 {
@@ -489,13 +580,13 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 	if (r->kind == NULL)
 		return err_set(e, ERR_INPUT, "router kind '%.*s' is not one that this llmr knows",
 		    (int)(meta[META_KIND].n < 32 ? meta[META_KIND].n : 32), meta[META_KIND].p);
-	if (read_models(meta[META_MODELS], &r->models, e) < 0)
+	if (read_models(meta[META_MODELS], &r->models, e) < 0 || read_columns(r, f, e) < 0)
 		return -1;
 	r->embed = embed_load(f, meta[META_EMBEDDER], e);
 	if (r->embed == NULL)
 		return -1;
 	r->d = embed_dim(r->embed);
-	r->scorer = r->kind->load(f, "", r->models.len, r->d, meta[META_HPARAMS], e);
+	r->scorer = r->kind->load(f, "", r->scored, r->d, meta[META_HPARAMS], e);
 	if (r->scorer == NULL || (r->score_mean = read_mean(f, "router.score_mean", r->models.len, 1,
 	    false, e)) == NULL || (r->cost_mean = read_mean(f, "router.cost_mean", r->models.len,
 	    1e6f, true, e)) == NULL)
@@ -503,7 +594,8 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 	if (tensorfile_find(f, "router.latency_mean") != NULL && (r->latency_mean = read_mean(f,
 	    "router.latency_mean", r->models.len, 1e6f, true, e)) == NULL)
 		return -1;
-	if (read_training(r, meta[META_TRAINING], e) < 0 || read_queries(r, f, e) < 0)
+	if (read_rest(r, f, meta[META_HPARAMS], e) < 0 ||
+	    read_training(r, meta[META_TRAINING], e) < 0 || read_queries(r, f, e) < 0)
 		return -1;
 	return check_probe(r, meta[META_PROBE], e);
 }

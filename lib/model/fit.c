@@ -8,6 +8,7 @@
 #include "data/split.h"
 #include "fmt/hash.h"
 #include "math/mat.h"
+#include "model/fittable.h"
 
 void
 fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
@@ -16,6 +17,7 @@ fit_params_init(struct fit_params *p, const struct scorer_kind *kind)
 	if (kind->params_bytes > sizeof p->scorer)
 		BUG("%s: hyperparameters of %zu bytes", kind->name, kind->params_bytes);
 	kind->params_init(p->scorer);
+	mode_params_init(&p->mode);
 	p->embed.seed = p->seed;
 }
 
@@ -53,6 +55,7 @@ unknown_name(const struct scorer_kind *kind, const char *name, struct err *e)
 
 	nearest_name(kind->hparams, name, best, sizeof best, &least);
 	nearest_name(EMBED_HPARAMS, name, best, sizeof best, &least);
+	nearest_name(MODE_HPARAMS, name, best, sizeof best, &least);
 	if (best[0] != '\0')
 		return err_set(e, ERR_USAGE, "unknown hyperparameter '%s': did you mean '%s'?",
 		    name, best);
@@ -66,6 +69,8 @@ fit_params_set(struct fit_params *p, const char *name, const char *value, struct
 	int r = p->kind->params_set(p->scorer, name, value, e);
 	long long v;
 
+	if (r > 0)
+		r = mode_params_set(&p->mode, name, value, e);
 	if (r <= 0)
 		return r;
 	for (size_t i = 0; i < sizeof embed_names / sizeof embed_names[0]; i++)
@@ -83,6 +88,7 @@ fit_params_write(const struct fit_params *p, const struct router *r, struct json
 {
 	jsonw_kstr(w, "objective", p->best ? "best" : "score");
 	p->kind->params_write(p->kind->params(r->scorer), w);
+	mode_params_write(&r->mode_params, w);
 }
 
 uint64_t
@@ -98,7 +104,7 @@ fit_memory(const struct fit_params *p, const struct dataset *ds)
 		read += ds->query[i].n < most ? ds->query[i].n : most;
 	}
 	matrices = (uint64_t)ds->n * (d * 4 + (uint64_t)ds->m * 12) +
-	    p->kind->memory(p->scorer, ds->n, d, ds->m);
+	    p->kind->memory(p->scorer, ds->n, d, ds->m) + expect_memory(ds->n, d, ds->m);
 	/*
 	 * lsa, measured: about 36 bytes for each byte of text that is read (terms
 	 * and counts), and three tall matrices on one side, one on the other.
@@ -151,7 +157,7 @@ fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct ba
 {
 	struct dataset *labels = p->best ? best_labels(ds, b, e) : NULL;
 	const struct scorer_data data = { .n = ds->n, .d = d, .m = ds->m, .x = x,
-		.score = labels != NULL ? labels->score : ds->score, .cost = ds->cost,
+		.score = labels != NULL ? labels->score : ds->score,
 		.best = p->best, .seed = p->seed, .pool = pool,
 		.cancel = p->cancel };
 	void *model;
@@ -206,8 +212,9 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	baseline_compute(ds->score, ds->cost, ds->n, ds->m, &b);
 	r->kind = p->kind;
 	r->d = d;
-	r->scorer = fit_scorer(p, ds, &b, x, d, pool, e);
+	r->scored = ds->m;
 	r->score_mean = column_means(ds->score, ds->n, ds->m, 0.5f, e);
+	r->scorer = fit_scorer(p, ds, &b, x, d, pool, e);
 	r->cost_mean = column_means(ds->cost, ds->n, ds->m, -1, e);
 	r->latency_mean = column_means(ds->latency, ds->n, ds->m, -1, e);
 	if (r->scorer == NULL || r->score_mean == NULL || r->cost_mean == NULL || r->latency_mean == NULL)
@@ -215,7 +222,12 @@ fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *po
 	r->best_single = b.best;
 	r->cheapest = b.cheapest;
 	r->seed = p->seed;
+	if (!p->scores_alone && expect_fit(ds, x, d, pool, p->cancel, &r->expect, e) < 0)
+		goto fail;
 	free(x);
+	x = NULL;
+	if (fittable_run(p, ds, r, pool, e) < 0)
+		goto fail;
 	return r;
 fail:
 	free(x);
@@ -248,7 +260,8 @@ struct cv {
 static int
 one_fold(struct cv *cv, size_t which, struct pool *pool, struct err *e)
 {
-	const struct policy policy = POLICY_INIT;
+	struct fit_params params = *cv->params;
+	struct policy policy;
 	size_t n = fold_rows(cv->fold, cv->ds->n, which, false, cv->rows), status;
 	struct dataset *train;
 	struct router *r = NULL;
@@ -256,10 +269,12 @@ one_fold(struct cv *cv, size_t which, struct pool *pool, struct err *e)
 	if (n == 0 || n == cv->ds->n)
 		return 0;
 	train = dataset_subset(cv->ds, cv->rows, n, e);
-	if (train == NULL || (r = fit_router(cv->params, train, pool, e)) == NULL) {
+	params.scores_alone = true;
+	if (train == NULL || (r = fit_router(&params, train, pool, e)) == NULL) {
 		dataset_free(train);
 		return -1;
 	}
+	policy = router_policy(r);
 	n = fold_rows(cv->fold, cv->ds->n, which, true, cv->rows);
 	for (size_t i = 0; i < n; i++)
 		cv->text[i] = cv->ds->query[cv->rows[i]];
@@ -478,6 +493,25 @@ write_baselines(const struct dataset *ds, const struct baseline *b, struct jsonw
 	jsonw_end_object(w);
 }
 
+/* How neighbours are found when not by comparing all, and how many of them that finds. */
+static void
+write_index(const struct knn *knn, struct jsonw *w)
+{
+	jsonw_key(w, "index");
+	if (knn == NULL || knn->graph.n == 0) {
+		jsonw_null(w);
+		return;
+	}
+	jsonw_object(w);
+	jsonw_kstr(w, "kind", "hnsw");
+	jsonw_kint(w, "k", (int64_t)knn->params.n_neighbors);
+	jsonw_kint(w, "ef_search", (int64_t)knn->params.ef_search);
+	jsonw_kint(w, "sample", (int64_t)knn->recall.sample);
+	jsonw_kdouble(w, "recall_at_10", knn->recall.sample > 0 ? knn->recall.at_10 : NAN);
+	jsonw_kdouble(w, "recall_at_k", knn->recall.sample > 0 ? knn->recall.at_k : NAN);
+	jsonw_end_object(w);
+}
+
 void
 fit_record_write(const struct fit_record *f, struct jsonw *w)
 {
@@ -497,6 +531,7 @@ fit_record_write(const struct fit_record *f, struct jsonw *w)
 	write_baselines(ds, f->baseline, w);
 	write_estimate("cv", f->cv, f->folds, w);
 	write_estimate("loo", f->loo, 0, w);
+	write_index(f->router != NULL ? router_knn(f->router) : NULL, w);
 	jsonw_kstr(w, "blas_core", mat_core());
 	jsonw_kstr(w, "version", LLMR_VERSION);
 }

@@ -28,11 +28,13 @@ struct fit_params {
 	bool best;		/* objective best: neighbours vote for their best model */
 	uint64_t seed;
 	struct cancel *cancel;	/* may be NULL */
+	struct mode_params mode;	/* router_mode and its like */
+	bool scores_alone;	/* no cost and response time, and no table unless a mode is asked for */
 };
 void fit_params_init(struct fit_params *, const struct scorer_kind *);
 /*
  * Set a hyperparameter of the embedder (dim, min_df, max_features, max_bytes)
- * or of the router (model/knn.h). ERR_USAGE for an unknown name or bad value.
+ * or of the router (model/knn.h), or of the choice (model/mode.h). ERR_USAGE for an unknown name or bad value.
  */
 int fit_params_set(struct fit_params *, const char *name, const char *value, struct err *e);
 
@@ -70,6 +72,7 @@ struct fit_record {
 	const struct eval_result *cv, *loo;
 	size_t folds;
 	uint64_t seed;
+	const struct router *router;	/* its index, when it has one */
 };
 void fit_record_write(const struct fit_record *, struct jsonw *);
 /* The hyperparameters as a JSON object's members. */

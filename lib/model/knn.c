@@ -1,14 +1,17 @@
 #include "model/knn.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fmt/jread.h"
 #include "math/topk.h"
+#include "model/knnindex.h"
 
 static const char *const weights_names[] = { "uniform", "distance", "softmax" };
 static const char *const metric_names[] = { "cosine", "euclidean" };
+static const char *const index_names[] = { "auto", "exact", "hnsw" };
 
 static int
 choice(const char *name, const char *value, const char *const *names, size_t n, struct err *e)
@@ -18,6 +21,39 @@ choice(const char *name, const char *value, const char *const *names, size_t n, 
 			return (int)i;
 	return err_set(e, ERR_USAGE, "%s: '%s' is not %s, %s%s%s", name, value, names[0], names[1],
 	    n > 2 ? " or " : "", n > 2 ? names[2] : "");
+}
+
+static int
+index_set(struct knn_params *p, const char *name, const char *value, struct err *e)
+{
+	static const struct { const char *name; size_t offset; long long lo, hi; } sizes[] = {
+		{ "M", offsetof(struct knn_params, m), HNSW_MIN_M, HNSW_MAX_M },
+		{ "ef_construction", offsetof(struct knn_params, ef_construction), 8, 10000 },
+		{ "ef_search", offsetof(struct knn_params, ef_search), 1, KNN_MAX_NEIGHBORS },
+	};
+	long long v;
+	int c;
+
+	if (strcmp(name, "index") == 0) {
+		if ((c = choice(name, value, index_names, 3, e)) < 0)
+			return -1;
+		p->index = (enum knn_index)c;
+		return 0;
+	}
+	if (strcmp(name, "recall") == 0)
+		return str_double(name, value, 0.5, 1, &p->recall, e);
+	if (strcmp(name, "ef_search") == 0 && strcmp(value, "auto") == 0) {
+		p->ef_search = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		if (strcmp(name, sizes[i].name) == 0) {
+			if (str_int(name, value, sizes[i].lo, sizes[i].hi, &v, e) < 0)
+				return -1;
+			*(size_t *)(void *)((char *)p + sizes[i].offset) = (size_t)v;
+			return 0;
+		}
+	return 1;
 }
 
 int
@@ -49,7 +85,7 @@ knn_params_set(struct knn_params *p, const char *name, const char *value, struct
 		return str_double(name, value, 1e-4, 1e4, &p->temperature, e);
 	if (strcmp(name, "prior_weight") == 0)
 		return str_double(name, value, 0, 1e6, &p->prior_weight, e);
-	return 1;
+	return index_set(p, name, value, e);
 }
 
 void
@@ -60,6 +96,14 @@ knn_params_write(const struct knn_params *p, struct jsonw *w)
 	jsonw_kstr(w, "metric", metric_names[p->metric]);
 	jsonw_kdouble(w, "temperature", p->temperature);
 	jsonw_kdouble(w, "prior_weight", p->prior_weight);
+	jsonw_kstr(w, "index", index_names[p->index]);
+	if (p->index == KNN_INDEX_EXACT)
+		return;
+	jsonw_kint(w, "M", (int64_t)p->m);
+	jsonw_kint(w, "ef_construction", (int64_t)p->ef_construction);
+	if (p->ef_search > 0)
+		jsonw_kint(w, "ef_search", (int64_t)p->ef_search);
+	jsonw_kdouble(w, "recall", p->recall);
 }
 
 /* A short string or number as text; false for anything else. */
@@ -83,7 +127,7 @@ int
 knn_params_read(struct knn_params *p, struct slice json, struct err *e)
 {
 	static const char *const known[] = { "n_neighbors", "weights", "metric", "temperature",
-		"prior_weight" };
+		"prior_weight", "index", "M", "ef_construction", "ef_search", "recall" };
 	struct jread r;
 	struct slice key;
 
@@ -130,9 +174,9 @@ knn_free(struct knn *knn)
 		return;
 	for (size_t i = 0; i < sizeof knn->owned / sizeof knn->owned[0]; i++)
 		free(knn->owned[i]);
+	knnindex_finish(knn);
 	free(knn->half_norm);
 	free(knn->code);
-	free(knn->code_sum);
 	free(knn->code_scale);
 	free(knn);
 }
@@ -141,18 +185,17 @@ knn_free(struct knn *knn)
 static void
 prepare_row(struct knn *knn, size_t i, float *x)
 {
-	int8_t *code = knn->code + i * knn->stride;
+	uint8_t *code = knn->code + i * knn->stride;
 	double s = 0;
 
-	for (size_t j = 0; j < knn->d; j++) {
-		x[j] = dot_from_half(knn->rows[i * knn->d + j]);
-		s += (double)x[j] * (double)x[j];
-	}
-	knn->half_norm[i] = (float)(s / 2);
-	knn->code_scale[i] = dot_encode(x, knn->d, code);
-	knn->max_scale = fmaxf(knn->max_scale, knn->code_scale[i]);
+	dot_widen(knn->rows + i * knn->d, knn->d, x);
 	for (size_t j = 0; j < knn->d; j++)
-		knn->code_sum[i] += code[j];
+		s += (double)x[j] * (double)x[j];
+	knn->half_norm[i] = (float)(s / 2);
+	knn->code_scale[i] = dot_encode(x, knn->d, (int8_t *)code);
+	knn->max_scale = fmaxf(knn->max_scale, knn->code_scale[i]);
+	for (size_t j = 0; j < knn->stride; j++)
+		code[j] ^= 0x80;
 }
 
 /* What scoring needs beside the tensors. */
@@ -167,10 +210,8 @@ prepare(struct knn *knn, struct err *e)
 	knn->stride = (knn->d + 63) & ~(size_t)63;
 	knn->half_norm = mem_calloc(knn->n, sizeof *knn->half_norm, e);
 	knn->code = mem_aligned(knn->n, knn->stride, e);
-	knn->code_sum = mem_calloc(knn->n, sizeof *knn->code_sum, e);
 	knn->code_scale = mem_calloc(knn->n, sizeof *knn->code_scale, e);
-	if (x == NULL || knn->half_norm == NULL || knn->code == NULL || knn->code_sum == NULL ||
-	    knn->code_scale == NULL) {
+	if (x == NULL || knn->half_norm == NULL || knn->code == NULL || knn->code_scale == NULL) {
 		free(x);
 		return -1;
 	}
@@ -238,6 +279,13 @@ fit(const struct knn_params *params, const struct scorer_data *ds, struct err *e
 		knn->cost = NULL;
 	if (prepare(knn, e) < 0)
 		goto fail;
+	if (!knnindex_wanted(&knn->params, n, knn->params.n_neighbors)) {
+		knn->params.index = KNN_INDEX_EXACT;
+		knn->params.ef_search = 0;
+	} else if (knnindex_build(knn, ds->seed, ds->pool, ds->cancel, e) < 0)
+		goto fail;
+	else
+		knn->params.index = KNN_INDEX_HNSW;
 	return knn;
 fail:
 	knn_free(knn);
@@ -294,6 +342,8 @@ knn_save(const struct knn *knn, const char *prefix, struct tensorfile_writer *w,
 	    put(&p, "knn.scores", DTYPE_F32, n, m, knn->score, e) < 0 ||
 	    put(&p, "knn.score_mean", DTYPE_F32, m, 0, knn->score_mean, e) < 0)
 		return -1;
+	if (knnindex_save(knn, prefix, w, e) < 0)
+		return -1;
 	if (knn->cost == NULL)
 		return 0;
 	if (put(&p, "knn.costs", DTYPE_F32, n, m, knn->cost, e) < 0)
@@ -314,7 +364,12 @@ check_range(const char *name, const float *x, size_t n, float lo, float hi, bool
 static int
 check_rows(const uint16_t *x, size_t n, struct err *e)
 {
+	uint16_t wrong = 0;
+
+	/* All at once: the compiler can keep many in a register. */
 	for (size_t i = 0; i < n; i++)
+		wrong |= (uint16_t)((x[i] & 0x7fff) > 0x4000);
+	for (size_t i = 0; i < n && wrong != 0; i++)
 		if ((x[i] & 0x7fff) > 0x4000)	/* unit vectors: no element is beyond 2 */
 			return err_set(e, ERR_INPUT, "tensor 'knn.rows': element %zu is %g, "
 			    "outside -2..2", i, (double)dot_from_half(x[i]));
@@ -394,12 +449,20 @@ knn_load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, str
 		goto fail;
 	}
 	if (knn_params_read(&knn->params, hparams, e) < 0 || load_tensors(knn, f, prefix, e) < 0 ||
-	    prepare(knn, e) < 0)
+	    prepare(knn, e) < 0 || knnindex_load(knn, f, prefix, e) < 0)
 		goto fail;
 	return knn;
 fail:
 	knn_free(knn);
 	return NULL;
+}
+
+/* Rows in view of a search by the graph: the neighbours and one left out at the least, no more than there are. */
+static size_t
+graph_ef(const struct knn *knn, size_t ef)
+{
+	ef = ef > knn->params.n_neighbors ? ef : knn->params.n_neighbors + 1;
+	return ef < knn->n ? ef : knn->n;
 }
 
 struct knn_scratch *
@@ -418,8 +481,10 @@ knn_scratch_new(const struct knn *knn, struct err *e)
 	s->index = mem_aligned(knn->params.n_neighbors, sizeof *s->index, e);
 	s->weight = mem_aligned(knn->params.n_neighbors, sizeof *s->weight, e);
 	s->sum = mem_aligned(knn->m, 4 * sizeof *s->sum, e);
-	if (s->sim == NULL || s->exact == NULL || s->work == NULL || s->candidate == NULL ||
-	    s->code == NULL || s->near == NULL || s->index == NULL ||
+	if (knn->params.ef_search > 0)
+		s->graph = hnsw_scratch_new(knn->n, graph_ef(knn, knn->params.ef_search), e);
+	if ((knn->params.ef_search > 0 && s->graph == NULL) || s->sim == NULL ||
+	    s->exact == NULL || s->work == NULL || s->candidate == NULL || s->code == NULL || s->near == NULL || s->index == NULL ||
 	    s->weight == NULL || s->sum == NULL) {
 		knn_scratch_free(s);
 		return NULL;
@@ -432,6 +497,7 @@ knn_scratch_free(struct knn_scratch *s)
 {
 	if (s == NULL)
 		return;
+	hnsw_scratch_free(s->graph);
 	free(s->sim);
 	free(s->exact);
 	free(s->work);
@@ -444,50 +510,88 @@ knn_scratch_free(struct knn_scratch *s)
 	free(s);
 }
 
-/*
- * Rough similarity to every row by the codes: cosine, or minus half the squared
- * distance (plus a constant) when Euclidean. Returns the margin within which
- * the order is not certain: rounding errors of both codes are uniform, so their
- * product's error has variance (scale_x^2 + scale_q^2) / 12 for unit vectors.
- */
-static float
-screen(const struct knn *knn, const float *q, struct knn_scratch *s)
+struct dot_codes
+knn_codes(const struct knn *knn)
 {
-	const struct dot_codes codes = { knn->n, knn->stride, knn->code, knn->code_sum,
-		knn->code_scale };
-	float scale = dot_encode(q, knn->d, (int8_t *)s->code), worst = knn->max_scale;
-
-	for (size_t j = 0; j < knn->d; j++)
-		s->code[j] = (uint8_t)((int8_t)s->code[j] + 128);
-	dot_code(knn->kernel, &codes, s->code, scale, s->sim);
-	if (knn->params.metric == KNN_EUCLIDEAN)
-		for (size_t i = 0; i < knn->n; i++)
-			s->sim[i] -= knn->half_norm[i];
-	return 12 * sqrtf((worst * worst + scale * scale) / 12);
+	return (struct dot_codes){ knn->n, knn->stride, knn->code, knn->code_scale };
 }
 
-/* The k nearest rows and their exact similarities, ascending by row; skip is left out. */
-static void
-search(const struct knn *knn, const float *q, size_t skip, struct knn_scratch *s)
+/*
+ * The margin within which the order of rough similarities is not certain:
+ * rounding errors of both codes are uniform, so their product's error has
+ * variance (scale_x^2 + scale_q^2) / 12 for unit vectors.
+ */
+static float
+margin(const struct knn *knn, const struct dot_query *q)
 {
-	float margin = screen(knn, q, s), cut = -INFINITY;
-	size_t k = knn->params.n_neighbors, n = 0, rank = skip < knn->n ? k + 1 : k;
+	return 12 * sqrtf((knn->max_scale * knn->max_scale + q->scale * q->scale) / 12);
+}
 
-	if (rank < knn->n)
-		cut = topk_value(s->sim, knn->n, rank, s->work) - margin;
-	for (size_t i = 0; i < knn->n; i++) {
-		s->candidate[n] = (uint32_t)i;
-		n += s->sim[i] >= cut && i != skip;
-	}
+/* The k nearest of n candidates, by their exact rows. */
+static void
+compare(const struct knn *knn, const float *q, size_t n, struct knn_scratch *s)
+{
 	dot_half_at(knn->kernel, knn->rows, s->candidate, n, knn->d, q, s->exact);
 	if (knn->params.metric == KNN_EUCLIDEAN)
 		for (size_t i = 0; i < n; i++)
 			s->exact[i] -= knn->half_norm[s->candidate[i]];
-	s->k = topk_select(s->exact, n, k, s->work, s->index);
+	s->k = topk_select(s->exact, n, knn->params.n_neighbors, s->work, s->index);
 	for (size_t i = 0; i < s->k; i++) {
 		s->near[i] = s->exact[s->index[i]];
 		s->index[i] = s->candidate[s->index[i]];
 	}
+}
+
+/* Rough similarity by the codes: cosine, or minus half the squared distance (plus a constant) when Euclidean. */
+void
+knn_nearest(const struct knn *knn, const float *q, const uint32_t *left_out, size_t n_out,
+	struct knn_scratch *s)
+{
+	const struct dot_codes codes = knn_codes(knn);
+	const struct dot_query query = dot_query(q, knn->d, knn->stride, s->code);
+	size_t rank = knn->params.n_neighbors + n_out;
+	float cut = -FLT_MAX;
+
+	dot_code(knn->kernel, &codes, &query, s->sim);
+	if (knn->params.metric == KNN_EUCLIDEAN)
+		for (size_t i = 0; i < knn->n; i++)
+			s->sim[i] -= knn->half_norm[i];
+	if (rank < knn->n)
+		cut = topk_value(s->sim, knn->n, rank, s->work) - margin(knn, &query);
+	for (size_t i = 0; i < n_out; i++)
+		s->sim[left_out[i]] = -INFINITY;
+	compare(knn, q, topk_at_least(s->sim, knn->n, cut, s->candidate), s);
+}
+
+bool
+knn_approximate(const struct knn *knn, const struct hnsw *graph, const float *q, size_t skip, size_t ef,
+	struct knn_scratch *s)
+{
+	const struct dot_codes codes = knn_codes(knn);
+	const struct dot_query query = dot_query(q, knn->d, knn->stride, s->code);
+	float cut = -FLT_MAX;
+	size_t k = knn->params.n_neighbors, n = 0, found;
+	const struct hnsw_near *near = s->graph->near;
+
+	found = hnsw_search(graph, &codes, knn->kernel, &query, graph_ef(knn, ef), s->graph);
+	for (size_t i = 0; i < found && near[i].sim >= cut; i++)
+		if (near[i].row != skip) {
+			s->candidate[n++] = near[i].row;
+			if (n == k)
+				cut = near[i].sim - margin(knn, &query);
+		}
+	compare(knn, q, n, s);
+	return n >= k;
+}
+
+/* The k nearest rows and their exact similarities; skip is left out. */
+static void
+search(const struct knn *knn, const float *q, size_t skip, struct knn_scratch *s)
+{
+	uint32_t left_out = (uint32_t)skip;
+
+	if (knn->graph.n == 0 || !knn_approximate(knn, &knn->graph, q, skip, knn->params.ef_search, s))
+		knn_nearest(knn, q, &left_out, skip < knn->n, s);
 }
 
 static double
@@ -618,8 +722,7 @@ kind_params_read(void *params, struct slice json, struct err *e)
 static uint64_t
 kind_memory(const void *params, size_t n, size_t d, size_t m)
 {
-	(void)params;
-	return (uint64_t)n * (3 * (uint64_t)d + 8 * (uint64_t)m + 32);
+	return knnindex_memory(params, n) + (uint64_t)n * (3 * (uint64_t)d + 8 * (uint64_t)m + 32);
 }
 
 static void *
@@ -673,7 +776,8 @@ kind_score(const void *model, const float *q, size_t skip, void *scratch, float 
 
 const struct scorer_kind knn_kind = {
 	.name = "knn",
-	.hparams = "n_neighbors, weights, metric, temperature, prior_weight",
+	.hparams = "n_neighbors, weights, metric, temperature, prior_weight, index, M, "
+	    "ef_construction, ef_search, recall",
 	.params_bytes = sizeof(struct knn_params),
 	.params_init = kind_params_init,
 	.params_set = kind_params_set,

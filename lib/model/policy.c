@@ -52,6 +52,8 @@ eligible(const struct inputs *in, size_t j)
 
 	if (p->allowed != NULL && !p->allowed[j])
 		return false;
+	if (p->mode.pair && j != p->mode.weak && j != p->mode.strong)
+		return false;
 	if (!isinf(p->max_cost) && !((double)in->cost[j] <= p->max_cost))
 		return false;
 	return isinf(p->max_latency) ||
@@ -102,6 +104,23 @@ best_two(const struct inputs *in, size_t without, size_t *first_out, size_t *sec
 	*second_out = second.model;
 }
 
+/* Chance of the weak model of a pair of which both may be chosen. */
+static double
+weak_share(const struct inputs *in)
+{
+	const struct policy_mode *m = &in->p->mode;
+
+	return 1 / (1 + exp(-(m->slope * (value(in, m->weak) - value(in, m->strong)) + m->offset)));
+}
+
+static bool
+both(const struct inputs *in)
+{
+	const struct policy_mode *m = &in->p->mode;
+
+	return m->pair && eligible(in, m->weak) && eligible(in, m->strong);
+}
+
 void
 policy_choose(const struct policy *p, size_t m, const float *score, const float *cost,
 	const float *prior, struct policy_choice *out)
@@ -109,13 +128,18 @@ policy_choose(const struct policy *p, size_t m, const float *score, const float 
 	const struct inputs in = inputs_of(p, m, score, cost, prior);
 
 	*out = (struct policy_choice){ .propensity = 1 };
-	best_two(&in, POLICY_NONE, &out->model, &out->runner_up);
+	if (!both(&in)) {
+		best_two(&in, POLICY_NONE, &out->model, &out->runner_up);
+		return;
+	}
+	out->model = weak_share(&in) >= 0.5 ? p->mode.weak : p->mode.strong;
+	out->runner_up = out->model == p->mode.weak ? p->mode.strong : p->mode.weak;
 }
 
 bool
 policy_explores(const struct policy *p)
 {
-	return p->epsilon > 0 || p->temperature > 0;
+	return p->epsilon > 0 || p->temperature > 0 || p->mode.draw;
 }
 
 static bool
@@ -127,13 +151,62 @@ explorable(const struct inputs *in, size_t best, size_t j)
 	    (isinf(in->p->explore_cost) || (double)in->cost[j] <= in->p->explore_cost);
 }
 
-/* Share of model j before it is divided by the sum over all: 1 at the best. */
-static double
-softmax_share(const struct inputs *in, size_t best, size_t j)
+/* Who is drawn when nothing is explored uniformly. */
+struct base {
+	size_t best;
+	double temperature;		/* 0: the best */
+	double total;			/* of the softmax */
+	double weak;			/* share of a pair's weak model; NaN no such pair */
+	double count;			/* models that may be explored */
+};
+
+/* May a draw by the mode or by temperature come to model j? A mode draws from all that are eligible. */
+static bool
+drawable(const struct inputs *in, const struct base *b, size_t j)
 {
-	if (in->p->temperature > 0)
-		return exp((value(in, j) - value(in, best)) / in->p->temperature);
-	return j == best;
+	return in->p->temperature > 0 ? explorable(in, b->best, j) : eligible(in, j);
+}
+
+static double
+softmax_term(const struct inputs *in, const struct base *b, size_t j)
+{
+	if (b->temperature > 0)
+		return exp((value(in, j) - value(in, b->best)) / b->temperature);
+	return j == b->best;
+}
+
+static struct base
+base_of(const struct inputs *in, size_t best)
+{
+	const struct policy *p = in->p;
+	struct base b = { best, 0, 0, NAN, 0 };
+
+	if (p->mode.pair)
+		b.weak = p->mode.draw && both(in) ? weak_share(in) : NAN;
+	else
+		b.temperature = p->temperature > 0 ? p->temperature :
+		    p->mode.draw ? p->mode.temperature : 0;
+	for (size_t j = 0; j < in->m; j++) {
+		if (drawable(in, &b, j))
+			b.total += softmax_term(in, &b, j);
+		b.count += explorable(in, best, j);
+	}
+	return b;
+}
+
+/* The exact chance of model j. */
+static double
+chance(const struct inputs *in, const struct base *b, size_t j)
+{
+	const struct policy *p = in->p;
+	double share = 0;
+
+	if (!isnan(b->weak))
+		share = j == p->mode.weak ? b->weak : j == p->mode.strong ? 1 - b->weak : 0;
+	else if (drawable(in, b, j))
+		share = softmax_term(in, b, j) / b->total;
+	return (1 - p->epsilon) * share +
+	    (explorable(in, b->best, j) ? p->epsilon / b->count : 0);
 }
 
 void
@@ -141,26 +214,20 @@ policy_draw(const struct policy *p, size_t m, const float *score, const float *c
 	const float *prior, double u, struct policy_choice *out)
 {
 	const struct inputs in = inputs_of(p, m, score, cost, prior);
-	double total = 0, count = 0, below = 0;
+	double below = 0;
+	struct base b;
 	size_t best, unused;
 
 	policy_choose(p, m, score, cost, prior, out);
 	best = out->model;
 	if (best == POLICY_NONE || !policy_explores(p))
 		return;
-	for (size_t j = 0; j < m; j++)
-		if (explorable(&in, best, j)) {
-			total += softmax_share(&in, best, j);
-			count++;
-		}
+	b = base_of(&in, best);
 	/* The first whose part of the unit interval holds u; the last one when rounding leaves a gap. */
 	for (size_t j = 0; j < m; j++) {
-		double share;
+		double share = chance(&in, &b, j);
 
-		if (!explorable(&in, best, j))
-			continue;
-		share = (1 - p->epsilon) * softmax_share(&in, best, j) / total + p->epsilon / count;
-		if (share <= 0)
+		if (!(share > 0))
 			continue;
 		out->model = j;
 		out->propensity = share;

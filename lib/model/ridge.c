@@ -6,10 +6,11 @@
 
 #include "base/mem.h"
 #include "math/affine.h"
+#include "math/gram.h"
 #include "math/mat.h"
 #include "model/target.h"
 
-#define BLOCK 4096		/* rows of one product in single precision */
+#define BLOCK 4096		/* rows added up in single precision */
 #define WAVE 4			/* blocks held at a time; fixed, so that sums do not depend on threads */
 #define MAX_WEIGHT 1e6f
 
@@ -61,10 +62,12 @@ params_of(const void *model)
 static uint64_t
 memory(const void *params, size_t n, size_t d, size_t m)
 {
-	uint64_t rows = n < BLOCK ? n : BLOCK, k = d;
+	uint64_t k = d, outputs = 2 * (uint64_t)m, wide = gram_padded(d + 2 * m + 1);
 
 	(void)params;
-	return 8 * k * k + WAVE * (4 * k * k + 4 * rows * (k + 2 * (uint64_t)m + 1));
+	(void)n;
+	return 8 * k * (k + outputs + 1) + WAVE * 4 * wide * (wide + GRAM_ROWS + 1) +
+	    8 * outputs * (k + 1 + AFFINE_PAD);
 }
 
 /* ---- fit ---- */
@@ -72,14 +75,13 @@ memory(const void *params, size_t n, size_t d, size_t m)
 /* One output: a column of scores or of costs. */
 struct column {
 	const float *cells;		/* [n x m], the column's first */
-	double mean, unit;
+	double mean, unit, per_unit;
 	size_t group;
 };
 
 struct part {
-	float *rows, *y, *gram, *cross;	/* [BLOCK x d], [BLOCK x k], [d x d], [k x d] */
-	const float *a;			/* rows, or the data's own where nothing is left out */
-	size_t n;
+	float *chunk, *gram;		/* of rows [x, y]: see math/gram */
+	float *row;			/* [d + k] */
 	double weight;
 };
 
@@ -88,6 +90,7 @@ struct fit {
 	struct column *column;		/* [outputs] */
 	size_t outputs, groups;
 	struct part part[WAVE];
+	enum dot_kernel kernel;
 	/* Of the group at work: */
 	size_t *member, k;		/* its outputs; k = 1 + their number: the first y is all ones */
 	size_t first;			/* block of part 0 */
@@ -123,33 +126,29 @@ make_groups(struct fit *f)
 	}
 }
 
+/* Row i of the data as row `at' of the chunk. */
 static void
-fill_part(const struct fit *f, struct part *p, size_t from, size_t to)
+pack_row(const struct fit *f, struct part *p, size_t at, size_t i)
 {
 	const struct scorer_data *ds = f->data;
-	bool copy = ds->weight != NULL;
+	float w = ds->weight == NULL ? 1 : sqrtf(ds->weight[i]), *y = p->row + ds->d;
+	const float *x = ds->x + i * ds->d;
 
-	for (size_t i = from; i < to && !copy; i++)
-		copy = !known(f, &f->column[f->member[0]], i);
-	p->n = 0;
-	p->weight = 0;
-	for (size_t i = from; i < to; i++) {
-		float w = ds->weight == NULL ? 1 : sqrtf(ds->weight[i]), *y = p->y + p->n * f->k;
+	y[0] = w;
+	for (size_t o = 1; o < f->k; o++) {
+		const struct column *c = &f->column[f->member[o - 1]];
 
-		if (!known(f, &f->column[f->member[0]], i))
-			continue;
-		y[0] = w;
-		for (size_t o = 1; o < f->k; o++) {
-			const struct column *c = &f->column[f->member[o - 1]];
-
-			y[o] = w * (float)(((double)c->cells[i * ds->m] - c->mean) / c->unit);
-		}
-		for (size_t j = 0; copy && j < ds->d; j++)
-			p->rows[p->n * ds->d + j] = w * ds->x[i * ds->d + j];
-		p->weight += (double)w * (double)w;
-		p->n++;
+		y[o] = w * (float)(((double)c->cells[i * ds->m] - c->mean) * c->per_unit);
 	}
-	p->a = copy ? p->rows : ds->x + from * ds->d;
+	p->weight += (double)w * (double)w;
+	if (ds->weight == NULL) {
+		gram_pack(p->chunk, at, 0, x, ds->d);
+		gram_pack(p->chunk, at, ds->d, y, f->k);
+		return;
+	}
+	for (size_t j = 0; j < ds->d; j++)
+		p->row[j] = w * x[j];
+	gram_pack(p->chunk, at, 0, p->row, ds->d + f->k);
 }
 
 static void
@@ -157,30 +156,36 @@ run_part(void *arg, size_t part, unsigned worker)
 {
 	struct fit *f = arg;
 	struct part *p = &f->part[part];
-	size_t d = f->data->d, from = (f->first + part) * BLOCK, to = from + BLOCK;
-	struct mat a, y, cross = { p->cross, f->k, d, d };
+	size_t cols = f->data->d + f->k, wide = gram_padded(cols), rows = 0;
+	size_t from = (f->first + part) * BLOCK, to = f->data->n - from < BLOCK ? f->data->n : from + BLOCK;
 
 	(void)worker;
-	fill_part(f, p, from, to < f->data->n ? to : f->data->n);
-	a = (struct mat){ (float *)(uintptr_t)p->a, p->n, d, d };
-	y = (struct mat){ p->y, p->n, f->k, f->k };
-	mat_gram_upper(a, p->gram);
-	mat_mul_tn(1, y, a, 0, cross);
+	p->weight = 0;
+	memset(p->gram, 0, wide * wide * sizeof *p->gram);
+	for (size_t i = from; i < to; i++) {
+		if (known(f, &f->column[f->member[0]], i))
+			pack_row(f, p, rows++, i);
+		if (rows == GRAM_ROWS || (i + 1 == to && rows > 0)) {
+			gram_add(f->kernel, p->chunk, rows, cols, p->gram);
+			rows = 0;
+		}
+	}
 }
 
 static void
 add_part(struct fit *f, const struct part *p)
 {
-	size_t d = f->data->d;
+	size_t d = f->data->d, wide = gram_padded(d + f->k);
 
-	if (p->n == 0)
-		return;
 	f->weight += p->weight;
-	for (size_t i = 0; i < d; i++)
+	for (size_t i = 0; i < d; i++) {
+		const float *row = p->gram + i * wide;
+
 		for (size_t j = i; j < d; j++)
-			f->gram[i * d + j] += (double)p->gram[i * d + j];
-	for (size_t i = 0; i < f->k * d; i++)
-		f->cross[i] += (double)p->cross[i];
+			f->gram[i * d + j] += (double)row[j];
+		for (size_t o = 0; o < f->k; o++)
+			f->cross[o * d + i] += (double)row[d + o];
+	}
 }
 
 /* Centre by the mean of x, penalise, solve; weights of the group's outputs to w [outputs x (d + 1)]. */
@@ -246,10 +251,9 @@ static void
 fit_finish(struct fit *f)
 {
 	for (size_t p = 0; p < WAVE; p++) {
-		free(f->part[p].rows);
-		free(f->part[p].y);
+		free(f->part[p].chunk);
 		free(f->part[p].gram);
-		free(f->part[p].cross);
+		free(f->part[p].row);
 	}
 	free(f->column);
 	free(f->member);
@@ -261,10 +265,11 @@ static int
 fit_begin(struct fit *f, const struct ridge *r, struct err *e)
 {
 	const struct scorer_data *ds = f->data;
-	size_t d = ds->d, k = r->outputs + 1, rows = ds->n < BLOCK ? ds->n : BLOCK, square;
+	size_t d = ds->d, k = r->outputs + 1, square, wide = gram_padded(d + k), whole;
 
-	if (!mem_mul(d, d, &square))
+	if (!mem_mul(d, d, &square) || !mem_mul(wide, wide, &whole))
 		return err_nomem(e);
+	f->kernel = dot_best();
 	f->outputs = r->outputs;
 	f->column = mem_calloc(r->outputs, sizeof *f->column, e);
 	f->member = mem_calloc(r->outputs, sizeof *f->member, e);
@@ -275,20 +280,19 @@ fit_begin(struct fit *f, const struct ridge *r, struct err *e)
 	for (size_t p = 0; p < WAVE && (p == 0 || p * BLOCK < ds->n); p++) {
 		struct part *q = &f->part[p];
 
-		q->rows = mem_aligned(rows, d * sizeof *q->rows, e);
-		q->y = mem_aligned(rows, k * sizeof *q->y, e);
-		q->gram = mem_aligned(square, sizeof *q->gram, e);
-		q->cross = mem_aligned(k, d * sizeof *q->cross, e);
-		if (q->rows == NULL || q->y == NULL || q->gram == NULL || q->cross == NULL)
+		q->chunk = mem_aligned(gram_chunk(d + k), sizeof *q->chunk, e);
+		q->gram = mem_aligned(whole, sizeof *q->gram, e);
+		q->row = mem_aligned(d + k, sizeof *q->row, e);
+		if (q->chunk == NULL || q->gram == NULL || q->row == NULL)
 			return -1;
 	}
 	for (size_t o = 0; o < f->outputs; o++) {
 		size_t j = o < ds->m ? o : o - ds->m;
 
 		f->column[o] = o < ds->m ?
-		    (struct column){ ds->score + j, (double)r->target.score_mean[j], 1, 0 } :
+		    (struct column){ ds->score + j, (double)r->target.score_mean[j], 1, 1, 0 } :
 		    (struct column){ ds->cost + j, (double)r->target.cost_mean[j],
-			(double)r->target.cost_spread[j], 0 };
+			(double)r->target.cost_spread[j], 1 / (double)r->target.cost_spread[j], 0 };
 	}
 	make_groups(f);
 	return 0;

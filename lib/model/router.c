@@ -1,5 +1,6 @@
 #include "model/router.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,9 @@ router_free(struct router *r)
 	free(r->score_mean);
 	free(r->cost_mean);
 	free(r->latency_mean);
+	free(r->column);
+	free(r->table_owned);
+	expect_free(r->expect);
 	embed_free(r->embed);
 	map_finish(&r->models);
 	tensorfile_free(r->file);
@@ -70,7 +74,12 @@ router_scratch_new(const struct router *r, struct err *e)
 	s->vector = mem_aligned(r->d, sizeof *s->vector, e);
 	s->score = mem_aligned(r->models.len, sizeof *s->score, e);
 	s->cost = mem_aligned(r->models.len, sizeof *s->cost, e);
-	if (s->scorer == NULL || s->vector == NULL || s->score == NULL || s->cost == NULL) {
+	s->latency = mem_aligned(r->models.len, sizeof *s->latency, e);
+	s->expect = r->expect == NULL ? NULL : expect_scratch_new(r->expect, e);
+	s->raw = r->column == NULL ? NULL : mem_calloc(r->scored, 3 * sizeof *s->raw, e);
+	if (s->scorer == NULL || s->vector == NULL || s->score == NULL || s->cost == NULL ||
+	    s->latency == NULL || (r->expect != NULL && s->expect == NULL) ||
+	    (r->column != NULL && s->raw == NULL)) {
 		router_scratch_free(s);
 		return NULL;
 	}
@@ -89,7 +98,91 @@ router_scratch_free(struct router_scratch *s)
 	free(s->vector);
 	free(s->score);
 	free(s->cost);
+	free(s->latency);
+	free(s->raw);
+	expect_scratch_free(s->expect);
 	free(s);
+}
+
+/* Room for every model, and the old values moved to where the names now stand. */
+static int
+widen_means(struct router *r, const struct map *wide, const size_t *place, struct err *e)
+{
+	float *old[3] = { r->score_mean, r->cost_mean, r->latency_mean }, *to[3] = { NULL, NULL, NULL };
+
+	for (size_t k = 0; k < 3; k++) {
+		if (old[k] == NULL)
+			continue;
+		if ((to[k] = mem_aligned(wide->len, sizeof **to, e)) == NULL)
+			goto fail;
+		for (size_t j = 0; j < wide->len; j++)
+			to[k][j] = -1;
+		for (size_t j = 0; j < r->models.len; j++)
+			to[k][place[j]] = old[k][j];
+	}
+	for (size_t k = 0; k < 3; k++)
+		free(old[k]);
+	r->score_mean = to[0];
+	r->cost_mean = to[1];
+	r->latency_mean = to[2];
+	return 0;
+fail:
+	for (size_t k = 0; k < 3; k++)
+		free(to[k]);
+	return -1;
+}
+
+/* Both ascending lists merged; place [models + n]: where each name came to stand. */
+static int
+merge_names(const struct map *models, const char *const *names, size_t n, struct map *wide,
+	size_t *place, struct err *e)
+{
+	for (size_t i = 0, j = 0; i < models->len || j < n;) {
+		bool own = j == n || (i < models->len && strcmp(models->keys[i], names[j]) < 0);
+		const char *name = own ? models->keys[i] : names[j];
+		size_t at = map_intern(wide, name, strlen(name), NULL, e);
+
+		if (at == MAP_NONE)
+			return -1;
+		place[own ? i++ : models->len + j++] = at;
+	}
+	return 0;
+}
+
+int
+router_widen(struct router *r, const char *const *names, const float *score, size_t n,
+	struct err *e)
+{
+	size_t m = r->models.len;
+	size_t *place = mem_calloc(m + n, sizeof *place, e);
+	size_t *column = mem_calloc(m + n, sizeof *column, e);
+	struct map wide = MAP_INIT;
+
+	if (place == NULL || column == NULL ||
+	    merge_names(&r->models, names, n, &wide, place, e) < 0 ||
+	    widen_means(r, &wide, place, e) < 0) {
+		free(place);
+		free(column);
+		map_finish(&wide);
+		return -1;
+	}
+	for (size_t j = 0; j < m; j++)
+		column[place[j]] = r->column == NULL ? j : r->column[j];
+	for (size_t j = 0; j < n; j++) {
+		column[place[m + j]] = MODE_NO_COLUMN;
+		r->score_mean[place[m + j]] = score[j];
+	}
+	r->best_single = place[r->best_single];
+	if (r->cheapest != POLICY_NONE)
+		r->cheapest = place[r->cheapest];
+	r->mode.weak = place[r->mode.weak];
+	r->mode.strong = place[r->mode.strong];
+	map_finish(&r->models);
+	r->models = wide;
+	free(r->column);
+	r->column = column;
+	free(place);
+	return 0;
 }
 
 static double
@@ -122,21 +215,74 @@ draw(const struct policy *p, struct slice text)
 	return (double)(bits >> 11) * 0x1p-53;
 }
 
+struct policy
+router_policy(const struct router *r)
+{
+	struct policy p = POLICY_INIT;
+
+	p.mode = r->mode;
+	return p;
+}
+
+/* The scorer's and the head's predictions; without a head the scorer's cost, and the means. */
+static void
+predict(const struct router *r, size_t bytes, struct router_scratch *s, float *score, float *cost,
+	float *latency)
+{
+	r->kind->score(r->scorer, s->vector, SCORER_NO_ROW, s->scorer, score, cost);
+	if (r->expect != NULL) {
+		expect_score(r->expect, s->vector, bytes, s->expect, cost, latency);
+		return;
+	}
+	for (size_t j = 0; j < r->models.len; j++) {
+		size_t k = r->column == NULL ? j : r->column[j];
+
+		if (k == MODE_NO_COLUMN)
+			continue;
+		if (isnan(cost[k]) && r->cost_mean[j] >= 0)
+			cost[k] = r->cost_mean[j];
+		latency[k] = r->latency_mean != NULL && r->latency_mean[j] >= 0 ? r->latency_mean[j] : NAN;
+	}
+}
+
+static void
+predict_all(const struct router *r, size_t bytes, struct router_scratch *s)
+{
+	float *raw = s->raw;
+	size_t n = r->scored;
+
+	if (r->column == NULL) {
+		predict(r, bytes, s, s->score, s->cost, s->latency);
+		return;
+	}
+	predict(r, bytes, s, raw, raw + n, raw + 2 * n);
+	for (size_t j = 0; j < r->models.len; j++) {
+		size_t k = r->column[j];
+
+		s->score[j] = k == MODE_NO_COLUMN ? r->score_mean[j] : raw[k];
+		s->cost[j] = k == MODE_NO_COLUMN ? NAN : raw[n + k];
+		s->latency[j] = k == MODE_NO_COLUMN ? NAN : raw[2 * n + k];
+	}
+}
+
 void
 router_route(const struct router *r, const struct policy *p, struct slice text,
 	struct router_scratch *s, struct policy_choice *out)
 {
 	int64_t t0 = clock_mono_ns(), t1, t2, t3;
 	struct embed_times et;
+	struct policy own = *p;
 
 	embed_text(r->embed, text, s->embed, s->vector);
 	t1 = clock_mono_ns();
-	r->kind->score(r->scorer, s->vector, SCORER_NO_ROW, s->scorer, s->score, s->cost);
+	predict_all(r, text.n, s);
 	t2 = clock_mono_ns();
-	if (policy_explores(p))
-		policy_draw(p, r->models.len, s->score, s->cost, r->score_mean, draw(p, text), out);
+	if (own.latency == NULL)
+		own.latency = s->latency;
+	if (policy_explores(&own))
+		policy_draw(&own, r->models.len, s->score, s->cost, r->score_mean, draw(p, text), out);
 	else
-		policy_choose(p, r->models.len, s->score, s->cost, r->score_mean, out);
+		policy_choose(&own, r->models.len, s->score, s->cost, r->score_mean, out);
 	t3 = clock_mono_ns();
 	et = embed_scratch_times(s->embed);
 	s->times = (struct router_times){ et.tokenize_us, us(t0, t1) - et.tokenize_us, us(t1, t2),

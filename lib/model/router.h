@@ -16,7 +16,9 @@
 #include "base/str.h"
 #include "embed/embed.h"
 #include "fmt/safetensors.h"
+#include "model/expect.h"
 #include "model/knn.h"
+#include "model/mode.h"
 #include "model/policy.h"
 
 struct router {
@@ -26,7 +28,18 @@ struct router {
 	void *scorer;			/* a fitted model of that kind */
 	size_t d;			/* dimensions of a vector */
 	struct map models;		/* names by index, ascending */
-	float *score_mean;		/* [m] mean observed score in training, 0.5 when a model has none */
+	/*
+	 * [m] which of the scorer's models each is; MODE_NO_COLUMN: none, its score is
+	 * always score_mean (its quality_score), since it has no data. NULL: the same.
+	 */
+	size_t *column;
+	size_t scored;			/* models that the scorer knows */
+	struct expect *expect;		/* cost and response time; NULL: the scorer's cost, the means */
+	struct mode_params mode_params;	/* as trained */
+	struct mode_table table;	/* n 0: none */
+	float *table_owned;
+	struct policy_mode mode;	/* what mode_params come to */
+	float *score_mean;		/* [m] mean observed score in training; else quality_score, 0.5 */
 	float *cost_mean;		/* [m] mean known cost in training, USD; -1 = unknown */
 	float *latency_mean;		/* [m] mean known response time in training, s; -1 = unknown; NULL when none is */
 	size_t best_single;		/* chosen on the training rows */
@@ -51,7 +64,9 @@ struct router_scratch {
 	const struct scorer_kind *kind;
 	void *scorer;			/* scratch of the kind */
 	float *vector;			/* [d] of the last text */
-	float *score, *cost;		/* [m] predictions for it; cost USD, NaN = unknown */
+	float *score, *cost, *latency;	/* [m] predictions for it; USD, seconds; NaN = unknown */
+	struct expect_scratch *expect;
+	float *raw;			/* [3 x scored] of the scorer's models, where they are fewer */
 	struct router_times times;
 };
 struct router_scratch *router_scratch_new(const struct router *, struct err *e);
@@ -65,7 +80,16 @@ bool router_knows_cost(const struct router *);
 /* Any latency? */
 bool router_knows_latency(const struct router *);
 
-/* Decide for one text (any bytes). Scores and costs are left in the scratch. */
+/* A policy that chooses as the router was trained to: no limits, its mode. */
+struct policy router_policy(const struct router *);
+/*
+ * Take models without any data in: score is their quality_score, cost and
+ * response time are unknown. names ascending, none of them the router's.
+ */
+int router_widen(struct router *, const char *const *names, const float *score, size_t n,
+	struct err *e);
+
+/* Decide for one text (any bytes). Scores, costs and latencies are left in the scratch. */
 void router_route(const struct router *, const struct policy *, struct slice text,
 	struct router_scratch *, struct policy_choice *);
 

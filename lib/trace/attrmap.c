@@ -342,7 +342,9 @@ parse_map(const struct from *f, const struct yaml_node *root)
 				return -1;
 		}
 		if (!known)
-			return bad(f, root->keys[i], "unknown key of an attribute map");
+			return err_set(f->e, ERR_CONFIG, "%s:%zu: '%s' is no key of an attribute map: version, fields, "
+				"skip_spans, chat_operations, llm_kinds, rejected_errors, rejected_codes, decision_event",
+				f->file, root->keys[i]->line, name);
 	}
 	return 0;
 }

@@ -1,7 +1,10 @@
 """Run the peers and llmr in turn on the same input and print one Markdown table.
 
 CPU seconds are user + system of the whole process (wait4), medians of RUNS runs taken in turn, so
-that a machine that drifts slows both. BENCH_MB sets the size of the convert input (500).
+that a machine that drifts slows both. The last column is the bar that llmr sets itself, and whether
+this run met it. BENCH_ROWS=svm,mlp or operands select rows; BENCH_LONG=1 adds those that take many
+minutes; BENCH_RUNS (3) and BENCH_MB (500, the size of the convert input) set the effort.
+Each side chooses its own BLAS kernel: OPENBLAS_CORETYPE is taken out of the environment.
 """
 import json
 import os
@@ -10,6 +13,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+
+import kinds
+import quality
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LLMR = os.environ.get("LLMR", os.path.join(ROOT, "build", "llmr"))
@@ -41,8 +47,9 @@ def in_turn(commands, runs=RUNS):
     return {n: tuple(statistics.median(x[i] for x in l) for i in range(3)) for n, l in laps.items()}
 
 
-def row(what, peer, theirs, ours, ratio, bar):
-    table.append((what, peer, theirs, ours, ratio, bar))
+def row(what, peer, theirs, ours, ratio, bar, met=None):
+    """met: whether the bar was reached; None where that is not one number."""
+    table.append((what, peer, theirs, ours, ratio, bar if met is None else f"{bar}: {'met' if met else 'MISSED'}"))
     print("|", " | ".join(table[-1]), "|", flush=True)
 
 
@@ -150,8 +157,15 @@ def bench_extract():
 
 def main():
     print("| work | peer | peer's figure | llmr | ratio | bar |\n| --- | --- | --- | --- | --- | --- |")
+    os.environ.pop("OPENBLAS_CORETYPE", None)
     rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract}
-    for name in sys.argv[1:] or rows:
+    for name, bench in kinds.ROWS.items():
+        rows[name] = lambda bench=bench: bench(row, WORK, RUNS)
+    for name, bench in quality.ROWS.items():
+        rows[name] = lambda bench=bench: bench(row, WORK, LLMR, SHARED)
+    for name in sys.argv[1:] or [n for n in os.environ.get("BENCH_ROWS", "").split(",") if n] or rows:
+        if name not in rows:
+            sys.exit(f"no row '{name}'; there are: {' '.join(rows)}")
         rows[name]()
 
 

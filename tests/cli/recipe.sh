@@ -59,6 +59,30 @@ status 66 "no such recipe" "$LLMR" train --recipe absent.yaml --data train.jsonl
 status 64 "a kind that is not trained here" "$LLMR" train causallm --data train.jsonl -o bad.safetensors
 match err 'causallm' "it is named"
 
+# A router between a small and a large model: its words are taken, and mean something.
+cat >pair.yaml <<'E'
+router_mode: "probabilistic"
+router_tau: 0.1
+router_threshold: 0.5
+hparam:
+  hidden_layer_sizes: [128, 64]
+model_path:
+  save_model_path: chosen.pkl
+E
+{ echo 'router_name: hybrid_llm'; cat pair.yaml; } >hybrid.yaml
+ok "hybrid_llm" "$LLMR" train --recipe hybrid.yaml --data train.jsonl --hparam members=ridge --no-runs --json
+match out '"kind":"hybrid"' "hybrid_llm is a hybrid"
+absent err 'router_(mode|tau|threshold) is ignored' "nothing of the choice is ignored"
+match err 'probabilistic: drawn by a softmax' "without a pair it draws from all"
+ok "hybrid_llm, a pair" "$LLMR" train --recipe hybrid.yaml --data train.jsonl --hparam members=ridge --no-runs \
+	--weak m0 --strong m2 -o two.safetensors
+match err "probabilistic: 'm2' is expected to get [0-9.]+ % of the calls, 'm0' the others" "and a pair is one"
+match two.yaml '^  router_mode: "probabilistic"$' "the mode is stored"
+match two.yaml '^  router_tau: 0.1$' "and tau"
+ok "mlp takes the same words" "$LLMR" train mlp --recipe pair.yaml --data train.jsonl --no-runs -o mlp.safetensors \
+	--weak m0 --strong m2
+sed 's/probabilistic/sometimes/' pair.yaml | refused 'router_mode: .sometimes. is not' "a mode that there is not"
+
 if [ ! -d "$SHARED/fixtures/recipes" ]; then skip "recipes as users have them"; exit; fi
 for f in "$SHARED"/fixtures/recipes/*.yaml; do
 	name=$(basename "$f" .yaml)

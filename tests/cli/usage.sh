@@ -26,7 +26,7 @@ match err 'variable LLMR_CV: --cv' "the variable is named"
 mkdir -p config/llmr
 printf 'cv: 3\ntrain:\n  cv: 1\n' >config/llmr/settings.yaml
 status 78 "a bad value in the settings file is a bad configuration" "$LLMR" train knn
-match err 'settings file: --cv: 1 is outside' "the section of a command beats the top"
+match err 'settings.yaml:[0-9]*: --cv: 1 is outside' "the section of a command beats the top"
 printf 'cv: 3\nnonsense: 1\n' >config/llmr/settings.yaml
 status 78 "an unknown key in the settings file" "$LLMR" train knn
 match err 'settings.yaml:2: .nonsense. is neither' "file and line are named"
@@ -34,6 +34,7 @@ status 78 "a settings file that is named must be there" "$LLMR" train knn --sett
 rm -r config
 ok "version" "$LLMR" --version
 match out '^llmr [0-9]+\.[0-9]+\.[0-9]+' "version begins with the name"
+match out '^blas kernel ' "the kernel asked of OpenBLAS is shown"
 ln -s "$LLMR" llmr-train
 ok "a link named llmr-train is llmr train" ./llmr-train --help
 same first out "the link shows the command's help"

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	const struct policy policy = POLICY_INIT;
+	struct policy policy = POLICY_INIT;
 	struct policy_choice c;
 	struct router_scratch *s;
 	struct err e = ERR_INIT;
@@ -36,6 +36,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (s != NULL) {
 		router_route(r, &policy, SLICE_LIT("how do I sort a list in python?"), s, &c);
 		if (c.model >= r->models.len)
+			abort();
+		policy = router_policy(r);
+		policy.epsilon = 0.5;
+		policy.cost_weight = policy.latency_weight = 1;
+		router_route(r, &policy, SLICE_LIT("how do I sort a list in python?"), s, &c);
+		if (c.model >= r->models.len || !(c.propensity > 0 && c.propensity <= 1))
 			abort();
 	}
 	for (size_t i = 0; i < r->n_queries; i++) {

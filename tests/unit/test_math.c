@@ -101,27 +101,29 @@ Test(dot, kernels_agree)
 		size_t d = dims[c], stride = (d + 63) & ~(size_t)63;
 		uint16_t *rows = mem_aligned(N * d, sizeof *rows, NULL);
 		float *q = mem_aligned(d, sizeof *q, NULL), *x = mem_aligned(d, sizeof *x, NULL);
-		int8_t *code = mem_aligned(N, stride, NULL);
-		uint8_t *qc = mem_aligned(stride, 1, NULL);
-		int32_t sum[N] = { 0 };
+		uint8_t *code = mem_aligned(N, stride, NULL);
+		int8_t *qc = mem_aligned(stride, 1, NULL), *rc = mem_aligned(stride, 1, NULL);
+		struct dot_query query = { qc, 0.5f, 0 };
 
 		for (size_t j = 0; j < d; j++) {
 			q[j] = (float)rng_normal(&g) / (float)d;
-			qc[j] = (uint8_t)(1 + rng_below(&g, 255));
+			qc[j] = (int8_t)((int)rng_below(&g, 255) - 127);
+			query.sum += qc[j];
 		}
 		for (size_t i = 0; i < N; i++) {
 			for (size_t j = 0; j < d; j++) {
 				x[j] = (float)rng_normal(&g);
 				rows[i * d + j] = dot_to_half(x[j]);
 			}
-			cr_expect(dot_encode(x, d, code + i * stride) > 0);
-			for (size_t j = 0; j < d; j++)
-				sum[i] += code[i * stride + j];
+			cr_expect(dot_encode(x, d, (int8_t *)code + i * stride) > 0);
+			for (size_t j = 0; j < stride; j++)
+				code[i * stride + j] ^= 0x80;
 		}
 		for (int k = 0; k < DOT_KERNELS; k++) {
 			float out[N], at[N];
-			float product[N], scale[N];
-			const struct dot_codes codes = { N, stride, code, sum, scale };
+			float product[N], some[N], scale[N];
+			const struct dot_codes codes = { N, stride, code, scale };
+			struct dot_query row;
 			const uint32_t index[N] = { 8, 0, 3, 3, 1, 2, 7, 6, 5 };
 
 			if (!dot_supported((enum dot_kernel)k))
@@ -130,20 +132,29 @@ Test(dot, kernels_agree)
 			dot_half_at((enum dot_kernel)k, rows, index, N, d, q, at);
 			for (size_t i = 0; i < N; i++)
 				scale[i] = (float)(i + 1);
-			dot_code((enum dot_kernel)k, &codes, qc, 0.5f, product);
+			dot_code((enum dot_kernel)k, &codes, &query, product);
+			dot_code_at((enum dot_kernel)k, &codes, index, N, &query, some);
+			row = dot_row(&codes, 3, rc);
+			for (size_t j = 0; j < stride; j++) {
+				cr_expect(rc[j] == code[3 * stride + j] - 128);
+				row.sum -= rc[j];
+			}
+			cr_expect(row.sum == 0 && row.scale == 4);
 			for (size_t i = 0; i < N; i++) {
 				double want = 0;
 				long exact = 0;
 
 				for (size_t j = 0; j < d; j++) {
 					want += (double)dot_from_half(rows[i * d + j]) * (double)q[j];
-					exact += code[i * stride + j] * ((long)qc[j] - 128);
+					exact += ((long)code[i * stride + j] - 128) * qc[j];
 				}
 				cr_expect(fabs(want - (double)out[i]) < 1e-5, "%s d %zu row %zu",
 					dot_name((enum dot_kernel)k), d, i);
 				cr_expect(product[i] == (float)(i + 1) * 0.5f * (float)exact,
 					"%s d %zu row %zu: %g, not of %ld", dot_name((enum dot_kernel)k),
 					d, i, (double)product[i], exact);
+				cr_expect(some[i] == product[index[i]], "%s d %zu row %zu by number",
+					dot_name((enum dot_kernel)k), d, i);
 				cr_expect(at[i] == out[index[i]], "%s d %zu row %zu alone",
 					dot_name((enum dot_kernel)k), d, i);
 			}
@@ -153,6 +164,7 @@ Test(dot, kernels_agree)
 		free(x);
 		free(code);
 		free(qc);
+		free(rc);
 	}
 }
 

@@ -18,6 +18,8 @@ struct wanted {
 
 Test(policy, propensity_is_the_frequency)
 {
+	/* Leads are differences of floats: -0.2f. */
+	const double weak = 1 / (1 + exp(-(3 * ((double)score[0] - (double)score[1]) + 0.2)));
 	const double e1 = exp(-0.2 / 0.5), e2 = exp(-0.4 / 0.5), sum = 2 + e1 + e2;
 	struct wanted cases[] = {
 		{ "nothing random", POLICY_INIT, { 0, 1, 0, 0 } },
@@ -26,7 +28,17 @@ Test(policy, propensity_is_the_frequency)
 		{ "epsilon within a cost", POLICY_INIT, { 0.2 / 3, 0.8 + 0.2 / 3, 0.2 / 3, 0 } },
 		{ "always explore", POLICY_INIT, { 0.25, 0.25, 0.25, 0.25 } },
 		{ "under a limit", POLICY_INIT, { 0.9, 0, 0.1, 0 } },
+		{ "a pair, drawn", POLICY_INIT, { weak, 1 - weak, 0, 0 } },
+		{ "a pair, drawn, epsilon", POLICY_INIT, { 0.8 * weak + 0.1, 0.8 * (1 - weak) + 0.1, 0, 0 } },
+		{ "a pair, bound, epsilon", POLICY_INIT, { 0.1, 0.9, 0, 0 } },
+		{ "a pair, one too dear", POLICY_INIT, { 1, 0, 0, 0 } },
+		{ "a pair, explored within a cost", POLICY_INIT, { 0.8 * weak, 0.8 * (1 - weak) + 0.2, 0, 0 } },
+		{ "drawn from all", POLICY_INIT, { e1 / sum, 1 / sum, e2 / sum, 1 / sum } },
+		{ "drawn from all, explored within a cost", POLICY_INIT, { 0.8 * e1 / sum + 0.2 / 3,
+			0.8 / sum + 0.2 / 3, 0.8 * e2 / sum + 0.2 / 3, 0.8 / sum } },
 	};
+	const struct policy_mode pair = { .pair = true, .draw = true, .weak = 0, .strong = 1, .slope = 3,
+		.offset = 0.2 };
 	enum { DRAWS = 10000 };
 
 	cases[1].p.epsilon = 0.2;
@@ -36,6 +48,15 @@ Test(policy, propensity_is_the_frequency)
 	cases[4].p.epsilon = 1;
 	cases[5].p.epsilon = 0.2;
 	cases[5].p.max_cost = 0.02;
+	for (size_t i = 6; i <= 10; i++)
+		cases[i].p.mode = pair;
+	cases[7].p.epsilon = cases[8].p.epsilon = cases[10].p.epsilon = 0.2;
+	cases[8].p.mode.draw = false;
+	cases[9].p.max_cost = 0.02;
+	cases[10].p.explore_cost = 0.001;
+	cases[11].p.mode = cases[12].p.mode = (struct policy_mode){ .draw = true, .temperature = 0.5 };
+	cases[12].p.epsilon = 0.2;
+	cases[12].p.explore_cost = 0.02;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		const struct wanted *w = &cases[i];
 		size_t seen[M] = { 0 };
