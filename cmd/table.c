@@ -176,7 +176,11 @@ static const struct opt train_opts[] = {
 	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
 	  .help = "format of --data" },
 	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
-	  .help = "text to vector: lsa, hash, shape, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	  .help = "text to vector: lsa, hash, shape, bert:PATH, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a prompt longer than it can read: its head, its tail, or both without the middle" },
 	{ .l = "recipe", .type = OPT_FILE, .arg = "FILE",
 	  .help = "training recipe in YAML; options given beside it count more" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
@@ -205,6 +209,8 @@ static const struct opt train_opts[] = {
 
 static const struct opt eval_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to judge on; may be repeated" },
 	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
@@ -239,6 +245,8 @@ static const struct opt eval_opts[] = {
 
 static const struct opt route_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "jsonl", .type = OPT_FLAG,
 	  .help = "input lines are JSON objects with a query; by default plain text" },
 	{ .l = "explain", .type = OPT_FLAG,
@@ -259,6 +267,8 @@ static const struct opt route_opts[] = {
 
 static const struct opt bench_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "queries", .type = OPT_FILE, .arg = "FILE",
 	  .help = "prompts: routing records, or plain lines; standard input with -" },
 	{ .l = "rate", .type = OPT_NUM, .arg = "R", .lo = 0.001, .hi = 1e8,
@@ -283,6 +293,8 @@ static const struct opt bench_opts[] = {
 
 static const struct opt drift_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "text", .type = OPT_FLAG,
 	  .help = "input lines are queries in plain text; by default routing records" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
@@ -311,8 +323,10 @@ static const struct opt runs_opts[] = {
 static const struct opt import_opts[] = {
 	{ .l = "models", .type = OPT_STRING, .arg = "A,B,...",
 	  .help = "names of the models, in the order of the weights' outputs" },
-	{ .l = "embedder", .type = OPT_CHOICE, .arg = "NAME", .choices = "hash", .dflt = "hash",
-	  .help = "text to vector, where nothing is learned" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "hash",
+	  .help = "text to vector, where nothing is learned: hash or bert:PATH" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of a packed encoder" },
 	{ .l = "embedder-from", .type = OPT_FILE, .arg = "FILE",
 	  .help = "take the embedder of this router artifact" },
 	{ .l = "dim", .type = OPT_INT, .arg = "N", .lo = 8, .hi = 4096,
@@ -326,7 +340,13 @@ static const struct opt import_opts[] = {
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
 	  .help = "seed of the embedder" },
 	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
-	  .help = "artifact to write (.safetensors), NAME.yaml beside it" },
+	  .help = "artifact to write (.safetensors), NAME.yaml beside it; of bert the packed encoder" },
+	{ .l = NULL }
+};
+
+static const struct opt inspect_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = NULL }
 };
 
@@ -362,12 +382,12 @@ const struct command commands[] = {
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
 	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-route(1)" },
 	{ .name = "import", .group = "routers", .summary = "make a router of your own weights",
-	  .operands = "linear | mlp FILE", .operand_choices = "linear|mlp", .min_args = 2,
+	  .operands = "linear FILE | mlp FILE | bert DIR", .operand_choices = "linear|mlp|bert", .min_args = 2,
 	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
 	  .see_also = "llmr-inspect(1) llmr-train(1) llmr-artifact(5)" },
 	{ .name = "inspect", .group = "routers", .summary = "show what a router artifact holds",
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
-	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",
+	  .opts = inspect_opts, .run = cmd_inspect, .exits = "65 66 74",
 	  .see_also = "llmr-train(1) llmr-artifact(5)" },
 	{ .name = "drift", .group = "routers",
 	  .summary = "tell how far new queries lie from the training data", .operands = "[FILE ...]",

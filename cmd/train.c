@@ -16,12 +16,16 @@
 #include "common/runlog.h"
 #include "common/trainmode.h"
 
+/* Vectors that folds share, bytes at most. */
+#define ENCODER_MEMORY ((size_t)2 << 30)
+
 /* Everything of one run. */
 struct training {
 	struct fit_params params;
 	struct recipe *recipe;		/* --recipe, NULL none */
 	struct dataset *data;
 	struct pool *pool;
+	struct encoder *encoder;	/* of --embedder, NULL none */
 	struct router *router;
 	struct baseline base;
 	struct eval_result loo, cv;
@@ -303,6 +307,10 @@ cmd_train(struct ctx *c)
 	path = opt_str(c, "output");
 	if (check_output(c, path) < 0)
 		goto out;
+	if (load_encoder(c, t.params.embed.kind, opt_str(c, "dtype"), opt_str(c, "truncate"), &t.encoder) < 0 ||
+	    (t.encoder != NULL && encoder_remember(t.encoder, ENCODER_MEMORY, &c->err) < 0))
+		goto out;
+	t.params.embed.encoder = t.encoder;
 	runlog_begin(c, "train", t.params.kind->name);
 	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
 	t.data = load_data(c, opt_str(c, "from"));
@@ -318,6 +326,7 @@ cmd_train(struct ctx *c)
 out:
 	pool_free(t.pool);
 	router_free(t.router);
+	encoder_free(t.encoder);
 	dataset_free(t.data);
 	recipe_free(t.recipe);
 	return r;

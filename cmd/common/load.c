@@ -1,5 +1,6 @@
 #include "common/load.h"
 
+#include "base/buf.h"
 #include "model/artifact.h"
 
 struct dataset *
@@ -28,14 +29,51 @@ load_data(struct ctx *c, const char *from)
 	return ds;
 }
 
+int
+load_encoder(struct ctx *c, const char *embedder, const char *dtype, const char *truncate,
+	struct encoder **out)
+{
+	struct encoder_options o = ENCODER_OPTIONS_INIT;
+	struct slice spec = SLICE_NONE;
+	struct buf text = BUF_INIT;
+
+	*out = NULL;
+	if (embedder != NULL && embed_check_kind(embedder, &c->err) < 0) {
+		c->err.code = ERR_USAGE;
+		return err_wrap(&c->err, "--embedder");
+	}
+	if (embedder != NULL)
+		spec = embed_encoder_spec(embedder);
+	if (spec.p == NULL)
+		return 0;
+	if ((dtype != NULL && bert_dtype_parse(dtype, &o.type, &c->err) < 0) ||
+	    (truncate != NULL && encoder_cut_parse(truncate, &o.cut, &c->err) < 0))
+		return -1;
+	buf_add(&text, spec.p, spec.n);
+	if (buf_ok(&text, &c->err) == 0)
+		*out = encoder_open(text.p, &o, &c->err);
+	buf_finish(&text);
+	return *out == NULL ? -1 : 0;
+}
+
 struct router *
 load_router(struct ctx *c)
 {
 	const char *path = opt_str(c, "model");
+	struct encoder *encoder;
+	struct router *r;
+
 
 	if (path == NULL) {
 		err_set(&c->err, ERR_USAGE, "no model: give --model FILE");
 		return NULL;
 	}
-	return artifact_load(path, &c->err);
+	if (load_encoder(c, opt_str(c, "embedder"), NULL, NULL, &encoder) < 0)
+		return NULL;
+	r = artifact_load_with(path, encoder, &c->err);
+	if (r == NULL)
+		encoder_free(encoder);
+	else
+		r->encoder = encoder;
+	return r;
 }

@@ -565,7 +565,7 @@ read_rest(struct router *r, const struct tensorfile *f, struct slice hparams, st
 }
 
 static int
-load_parts(struct router *r, const struct tensorfile *f, struct err *e)
+load_parts(struct router *r, const struct tensorfile *f, struct encoder *encoder, struct err *e)
 {
 	struct slice meta[METAS];
 
@@ -582,7 +582,7 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 		    (int)(meta[META_KIND].n < 32 ? meta[META_KIND].n : 32), meta[META_KIND].p);
 	if (read_models(meta[META_MODELS], &r->models, e) < 0 || read_columns(r, f, e) < 0)
 		return -1;
-	r->embed = embed_load(f, meta[META_EMBEDDER], e);
+	r->embed = embed_load(f, meta[META_EMBEDDER], encoder, e);
 	if (r->embed == NULL)
 		return -1;
 	r->d = embed_dim(r->embed);
@@ -601,13 +601,13 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 }
 
 struct router *
-artifact_take(struct tensorfile *f, struct err *e)
+artifact_take_with(struct tensorfile *f, struct encoder *encoder, struct err *e)
 {
 	struct router *r = mem_calloc(1, sizeof *r, e);
 
 	if (r == NULL)
 		return NULL;
-	if (load_parts(r, f, e) < 0) {
+	if (load_parts(r, f, encoder, e) < 0) {
 		router_free(r);
 		return NULL;
 	}
@@ -616,14 +616,26 @@ artifact_take(struct tensorfile *f, struct err *e)
 }
 
 struct router *
+artifact_take(struct tensorfile *f, struct err *e)
+{
+	return artifact_take_with(f, NULL, e);
+}
+
+struct router *
 artifact_load(const char *path, struct err *e)
+{
+	return artifact_load_with(path, NULL, e);
+}
+
+struct router *
+artifact_load_with(const char *path, struct encoder *encoder, struct err *e)
 {
 	struct tensorfile *f = tensorfile_load(path, e);
 	struct router *r;
 
 	if (f == NULL)
 		return NULL;
-	r = artifact_take(f, e);
+	r = artifact_take_with(f, encoder, e);
 	if (r == NULL) {
 		err_wrap(e, "%s", path);
 		tensorfile_free(f);

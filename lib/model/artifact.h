@@ -43,5 +43,11 @@ int artifact_save(const struct router *, const struct artifact_info *, const cha
 struct router *artifact_load(const char *path, struct err *e);
 /* The same for a parsed file; owns it on success only. */
 struct router *artifact_take(struct tensorfile *, struct err *e);
+/*
+ * The same for an artifact that may name an encoder: this one, which must be
+ * the very same and live as long as the router (NULL: none at hand).
+ */
+struct router *artifact_load_with(const char *path, struct encoder *, struct err *e);
+struct router *artifact_take_with(struct tensorfile *, struct encoder *, struct err *e);
 
 #endif
