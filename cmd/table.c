@@ -169,6 +169,22 @@ static const struct opt convert_opts[] = {
 	{ .l = "strong-share", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1, \
 	  .help = "share of calls that go to the strong model, in place of a threshold" }
 
+static const struct opt embed_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
+	  .help = "text to vector, where nothing is learned: bert:PATH or hash" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a text longer than it can read: its head, its tail, or both without the middle" },
+	{ .l = "text", .type = OPT_FLAG,
+	  .help = "input lines are plain text; by default JSON objects with a query" },
+	{ .l = "restart", .type = OPT_FLAG,
+	  .help = "begin anew instead of going on with what OUTPUT.part holds" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
+	  .help = "matrix to write, a float32 row for each line: .safetensors, .npy or .pt" },
+	{ .l = NULL }
+};
+
 static const struct opt train_opts[] = {
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to learn from; may be repeated" },
@@ -367,6 +383,9 @@ const struct command commands[] = {
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
 	  .opts = convert_opts, .run = cmd_convert, .exits = "65 66 73 74 75 78 130",
 	  .see_also = "llmr-extract(1) llmr-train(1) llmr-records(5)" },
+	{ .name = "embed", .group = "data", .summary = "turn texts into vectors",
+	  .operands = "[FILE]", .operand_choices = "@file", .max_args = 1, .opts = embed_opts,
+	  .run = cmd_embed, .exits = "65 66 73 74 75 130", .see_also = "llmr-import(1) llmr-train(1)" },
 	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
 	  .operands = "[KIND]",
 	  .operand_choices = "hybrid|knn|svm|mlp|mf|ridge|kridge|trees", .max_args = 1,
