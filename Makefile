@@ -214,6 +214,9 @@ fuzz-tokenizer: $(B)/tokenize
 	@if ! $(PYTHON) -c 'import tokenizers' 2>/dev/null; then echo 'tokenizer: skipped, no package tokenizers'; \
 	elif [ ! -f $(MODEL)/tokenizer.json ]; then echo 'tokenizer: skipped, no model (make model)'; \
 	else $(PYTHON) tests/integ/tokenizer.py $(B)/tokenize $(MODEL) $(RANDOM_TEXTS); fi
+$(B)/embedbench: $(B)/tests/bench/embedbench.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/tokenize: $(B)/tests/integ/tokenize.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)

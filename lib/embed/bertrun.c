@@ -30,6 +30,18 @@ round_up(size_t n, size_t to)
 	return (n + to - 1) / to * to;
 }
 
+/* n times size bytes, not zeroed: what no token touches costs no memory. */
+static void *
+raw(size_t n, size_t size, struct err *e)
+{
+	size_t bytes;
+	void *p = NULL;
+
+	if (!mem_mul(n, size, &bytes) || posix_memalign(&p, 64, bytes == 0 ? 64 : bytes) != 0)
+		err_nomem(e);
+	return p;
+}
+
 struct bertrun *
 bertrun_new(const struct bert *b, size_t tokens, struct err *e)
 {
@@ -44,18 +56,18 @@ bertrun_new(const struct bert *b, size_t tokens, struct err *e)
 	s->g = b->kernels;
 	s->cap = cap;
 	s->longest = c->max_tokens;
-	s->ids = mem_aligned(cap, sizeof *s->ids, e);
+	s->ids = raw(cap, sizeof *s->ids, e);
 	s->start = mem_calloc(cap + 1, sizeof *s->start, e);
-	s->x = mem_aligned(cap * c->hidden, sizeof *s->x, e);
-	s->wide = mem_aligned(cap * wide, sizeof *s->wide, e);
-	s->context = mem_aligned(cap * c->hidden, sizeof *s->context, e);
-	s->rows = mem_aligned(cap * wide, sizeof(float), e);
-	s->step = mem_aligned(cap, sizeof *s->step, e);
-	s->low = mem_aligned(cap, sizeof *s->low, e);
-	s->keys = mem_aligned(padded * head, sizeof *s->keys, e);
-	s->values = mem_aligned(padded * head, sizeof *s->values, e);
-	s->scores = mem_aligned(ATTENTION_ROWS * padded, sizeof *s->scores, e);
-	s->halves = mem_aligned(ATTENTION_ROWS * padded, sizeof *s->halves, e);
+	s->x = raw(cap * c->hidden, sizeof *s->x, e);
+	s->wide = raw(cap * wide, sizeof *s->wide, e);
+	s->context = raw(cap * c->hidden, sizeof *s->context, e);
+	s->rows = raw(cap * wide, sizeof(float), e);
+	s->step = raw(cap, sizeof *s->step, e);
+	s->low = raw(cap, sizeof *s->low, e);
+	s->keys = raw(padded * head, sizeof *s->keys, e);
+	s->values = raw(padded * head, sizeof *s->values, e);
+	s->scores = raw(ATTENTION_ROWS * padded, sizeof *s->scores, e);
+	s->halves = raw(ATTENTION_ROWS * padded, sizeof *s->halves, e);
 	if (s->ids == NULL || s->start == NULL || s->x == NULL || s->wide == NULL || s->context == NULL ||
 	    s->rows == NULL || s->step == NULL || s->low == NULL || s->keys == NULL || s->values == NULL ||
 	    s->scores == NULL || s->halves == NULL) {
