@@ -326,6 +326,17 @@ out:
 	return status;
 }
 
+int
+bertconf_check(struct slice config, struct slice pooling, struct bertconf *c, struct err *e)
+{
+	*c = (struct bertconf){ .eps = 1e-12, .types = 2 };
+	if (read_config(config, c, e) < 0 ||
+	    (pooling.p != NULL && read_pooling("1_Pooling/config.json", pooling, c->hidden, c, e) < 0))
+		return -1;
+	c->max_tokens = c->positions;
+	return check(c, e);
+}
+
 void
 bertconf_write(const struct bertconf *c, struct jsonw *j)
 {

@@ -34,6 +34,8 @@ struct bertconf {
 
 /* NULL modules.json: mean pooling, not normalised, as sentence-transformers does. -1 and err naming file and field. */
 int bertconf_read(const char *dir, struct bertconf *, struct err *e);
+/* config.json alone and, unless absent, a pooling configuration: the texts. */
+int bertconf_check(struct slice config, struct slice pooling, struct bertconf *, struct err *e);
 /* Members of an open JSON object, and back from such an object; sizes are checked either way. */
 void bertconf_write(const struct bertconf *, struct jsonw *);
 int bertconf_parse(struct slice json, struct bertconf *, struct err *e);

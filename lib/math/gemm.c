@@ -8,9 +8,7 @@
 #include "math/gemm512.h"
 #include "math/lanes.h"
 
-#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"	/* vectors are passed between static functions only */
-#endif
 
 size_t
 gemm_per_cell(enum gemm_type type)

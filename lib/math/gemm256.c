@@ -9,9 +9,7 @@
 
 #include "math/lanes.h"
 
-#if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"	/* vectors are passed between static functions only */
-#endif
 
 #define TARGET __attribute__((target("avx2,fma")))
 #define ALWAYS static inline __attribute__((always_inline))
