@@ -15,7 +15,7 @@ ifeq ($(V),1)
 say = @:
 endif
 
-LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3
+LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3 libmicrohttpd
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
 OPT ?= -O2 -g
 HARDEN := -fstack-protector-strong -fPIE

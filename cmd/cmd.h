@@ -64,6 +64,7 @@ int cmd_import(struct ctx *);
 int cmd_inspect(struct ctx *);
 int cmd_route(struct ctx *);
 int cmd_runs(struct ctx *);
+int cmd_serve(struct ctx *);
 int cmd_train(struct ctx *);
 int cmd_version(struct ctx *);
 

@@ -1,5 +1,8 @@
 /* llmr - main: find the command, parse its options, run it, report. */
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -193,6 +196,18 @@ out:
 	return r;
 }
 
+/*
+ * What is large goes back to the system as soon as it is freed, so that a
+ * training takes what it holds and no more (glibc else keeps blocks of up to 32 MiB).
+ */
+static void
+return_large_blocks(void)
+{
+#ifdef __GLIBC__
+	(void)mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+}
+
 int
 main(int argc, char **argv)
 {
@@ -202,6 +217,7 @@ main(int argc, char **argv)
 	int r;
 
 	self = self != NULL ? self + 1 : argc > 0 ? argv[0] : "llmr";
+	return_large_blocks();
 	catch_signals();
 	if (strncmp(self, "llmr-", 5) == 0)
 		cmd = command_find(self + 5);

@@ -313,9 +313,10 @@ opt_supply(struct ctx *c, const char *name, const char *text)
 
 	if (v == NULL)
 		BUG("option --%s is not in the table", name);
-	if (v->origin > ORIGIN_DEFAULT)
+	if (v->origin > ORIGIN_DEFAULT && !(v->origin == ORIGIN_RECIPE && v->opt->many))
 		return 0;
-	v->n = 0;
+	if (v->origin <= ORIGIN_DEFAULT)
+		v->n = 0;
 	text = arena_dup(&c->opts->own, text, strlen(text), &c->err);
 	if (text == NULL || check_value(v->opt, text, &c->err) < 0)
 		return -1;

@@ -49,7 +49,8 @@ struct opt_source {
 int opt_resolve(struct optset *, const struct opt_source *settings, struct err *e);
 /*
  * Give a value (copied) for an option that was left to its default, as a
- * recipe does. 0, also when it is given already; -1 and ERR_USAGE for a bad value.
+ * recipe does; again for one that may be repeated. 0, also when it is given
+ * already; -1 and ERR_USAGE for a bad value.
  */
 int opt_supply(struct ctx *, const char *name, const char *text);
 void opt_finish(struct optset *);

@@ -212,6 +212,19 @@ static const struct opt train_opts[] = {
 	  .help = "candidates file: those without data take part by their quality_score" },
 	{ .l = "cv", .type = OPT_INT, .arg = "K", .lo = 2, .hi = 100,
 	  .help = "cross-validate with K folds by query; the embedder is fitted anew in each" },
+	{ .l = "search", .type = OPT_FLAG,
+	  .help = "choose hyperparameters by successive halving; judged by --cv (5 folds), each searched anew" },
+	{ .l = "grid", .type = OPT_STRING, .many = true, .arg = "KEY=V,V,...",
+	  .help = "values that --search tries; all combinations if repeated" },
+	{ .l = "save-oof", .type = OPT_FILE, .arg = "FILE",
+	  .help = "write the predictions of --cv on queries left out, as JSON Lines" },
+	{ .l = "sample-weights", .type = OPT_CHOICE, .arg = "HOW", .choices = "record|uniform|task",
+	  .dflt = "record",
+	  .help = "what queries count for: as the records say, the same, or each task the same" },
+	{ .l = "checkpoint", .type = OPT_FILE, .arg = "FILE",
+	  .help = "where an interrupted training is kept; OUTPUT.checkpoint by default" },
+	{ .l = "resume", .type = OPT_FLAG,
+	  .help = "go on with an interrupted training; the artifact is the same as without a break" },
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
 	  .help = "seed for folds and factorisation" },
 	{ .l = "no-runs", .type = OPT_FLAG,
@@ -374,6 +387,23 @@ static const struct opt doctor_opts[] = {
 	{ .l = NULL }
 };
 
+static const struct opt serve_opts[] = {
+	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
+	  .help = "the gateway's YAML, as LiteLLM reads it; /app/config/config.yaml when neither says" },
+	{ .s = 'l', .l = "listen", .type = OPT_STRING, .arg = "ADDRESS", .dflt = "127.0.0.1:4000",
+	  .help = "HOST:PORT, [V6]:PORT, :PORT for all addresses, or unix:PATH" },
+	{ .s = 't', .l = "test", .type = OPT_FLAG, .help = "check config and model, then stop" },
+	{ .l = "no-auth", .type = OPT_FLAG, .help = "answer anybody, even beyond this machine, without a master key" },
+	{ .l = "tls-cert", .type = OPT_FILE, .arg = "FILE", .help = "certificate chain in PEM; serves HTTPS" },
+	{ .l = "tls-key", .type = OPT_FILE, .arg = "FILE", .help = "its private key" },
+	{ .l = "max-body", .type = OPT_BYTES, .arg = "BYTES", .dflt = "1MiB", .help = "largest request body" },
+	{ .l = "max-connections", .type = OPT_INT, .arg = "N", .dflt = "4096", .lo = 1, .hi = 100000,
+	  .help = "open connections; idle ones give way" },
+	{ .l = "drain-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "30s", .env = "ROUTEIQ_DRAIN_TIMEOUT_SECONDS",
+	  .help = "on SIGTERM, how long requests in flight may take" },
+	{ .l = NULL }
+};
+
 const struct command commands[] = {
 	{ .name = "extract", .group = "data", .summary = "pull traces from a Jaeger server or files",
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
@@ -417,6 +447,9 @@ const struct command commands[] = {
 	  .operand_choices = "list|show|compare|export", .min_args = 1, .max_args = ANY,
 	  .opts = runs_opts, .run = cmd_runs, .exits = "65 66 73 74 75 78",
 	  .see_also = "llmr-eval(1) llmr-train(1)" },
+	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
+	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
+	  .exits = "65 66 69 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
 	  .exits = "69 78", .see_also = "llmr(1)" },

@@ -1,6 +1,7 @@
 /* llmr train - learn a router from routing records. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -8,16 +9,27 @@
 #include "cmd.h"
 #include "fmt/hash.h"
 #include "fmt/jsonw.h"
+#include "common/grid.h"
 #include "common/load.h"
+#include "common/oof.h"
+#include "common/recipe.h"
+#include "common/interrupted.h"
+#include "common/runlog.h"
 #include "math/mat.h"
 #include "model/artifact.h"
+#include "model/crossval.h"
 #include "model/fit.h"
-#include "common/recipe.h"
-#include "common/runlog.h"
+#include "model/search.h"
 #include "common/trainmode.h"
 
-/* Vectors that folds share, bytes at most. */
+/* Vectors of an encoder that folds share, bytes at most. */
 #define ENCODER_MEMORY ((size_t)2 << 30)
+
+#define SEARCH_OUTER 5		/* folds that judge a search when --cv says nothing */
+
+/* What BLAS, the threads' own heaps and large pages that are not full take, measured. */
+#define BASE_BYTES ((uint64_t)16 << 20)
+#define THREAD_BYTES ((uint64_t)8 << 20)
 
 /* Everything of one run. */
 struct training {
@@ -28,8 +40,15 @@ struct training {
 	struct encoder *encoder;	/* of --embedder, NULL none */
 	struct router *router;
 	struct baseline base;
-	struct eval_result loo, cv;
+	struct eval_result loo;
+	struct crossval cv;
 	size_t folds;			/* 0: no cross-validation */
+	struct search_grid grid;	/* what --search tries */
+	struct search_result found;
+	bool search;
+	struct buf search_json;		/* the search for artifact and --json; empty: none */
+	struct interrupted resume;
+	uint64_t stated_bytes;		/* what training was said to take at most */
 	uint8_t digest[32];
 	int64_t wall0, cpu0;
 };
@@ -153,36 +172,115 @@ check_data(struct ctx *c, const struct training *t)
 	return trainmode_check(c, &t->params, ds);
 }
 
-static int
-learn(struct ctx *c, struct training *t)
+/* Everything at the peak of the process: what it holds by now, and the most that is to come. */
+static uint64_t
+memory_needed(const struct ctx *c, const struct training *t)
 {
-	double mb = (double)fit_memory(&t->params, t->data) / 1e6;
+	const struct search_plan plan = { &t->params, &t->grid, NULL };
+	uint64_t n = t->data->n, m = t->data->m;
+	uint64_t fit = t->search ? search_memory(&plan, t->data) : fit_memory(&t->params, t->data);
 
-	say(c, "%zu queries, %zu models, %llu scores; training will take about %.0f MB",
-	    t->data->n, t->data->m, (unsigned long long)t->data->cells, mb);
-	if ((strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas ||
-	    expect_wanted(t->data)) &&
-	    mat_open(&c->err) < 0)
+	/* A fold's copy of the matrices, and the predictions of all. */
+	if (t->folds > 0)
+		fit += n * (12 * m + 64) + n * (8 * m + 64);
+	return mem_peak_rss() + fit + BASE_BYTES + c->threads * THREAD_BYTES;
+}
+
+/* The figure that counts comes from folds that are searched anew; the router from a search on all data. */
+static int
+judge_and_choose(struct ctx *c, struct training *t)
+{
+	struct fit_params params = t->params;
+	const struct search_plan search = { &params, &t->grid, &c->progress };
+	struct search_nested nested = { &search, t->pool };
+	const struct crossval_plan plan = { .params = &t->params, .folds = t->folds,
+		.progress = &c->progress, .log = &c->log, .choose = t->search ? search_choose : NULL,
+		.ctx = &nested, .choices = t->search ? t->grid.candidates : 1 };
+
+	if (t->folds > 0 && crossval_run(&plan, t->data, t->pool, &t->cv, &c->err) < 0)
 		return -1;
+	if (!t->search)
+		return 0;
+	params.keep = checkpoint_below(&t->params.keep, "search");
+	if (search_run(&search, t->data, t->pool, &t->found, &c->err) < 0 ||
+	    search_apply(&t->grid, t->found.winner, &t->params, &c->err) < 0)
+		return -1;
+	grid_json(&t->grid, &t->found, &t->cv, &t->search_json);
+	return buf_ok(&t->search_json, &c->err);
+}
+
+/* The grid in words, for the checkpoint. */
+static char *
+grid_name(struct ctx *c, const struct training *t)
+{
+	struct buf b = BUF_INIT;
+
+	for (size_t a = 0; a < t->grid.n; a++) {
+		buf_printf(&b, "%s%s=", a > 0 ? " " : "", t->grid.axis[a].name);
+		for (size_t i = 0; i < t->grid.axis[a].n; i++)
+			buf_printf(&b, "%s%s", i > 0 ? "|" : "", t->grid.axis[a].value[i]);
+	}
+	(void)buf_cstr(&b);
+	return buf_take(&b, &c->err);
+}
+
+static int
+begin(struct ctx *c, struct training *t, const char *output)
+{
+	char *grid;
+	int r;
+	bool blas = strstr(t->params.embed.kind, "lsa") != NULL || t->params.kind->uses_blas || t->search ||
+	    expect_wanted(t->data);
+
+	if (blas && mat_open(&c->err) < 0)
+		return -1;
+	if ((grid = grid_name(c, t)) == NULL)
+		return -1;
+	r = interrupted_open(c, t->data, &t->params, grid, t->folds, output, &t->resume);
+	free(grid);
+	if (r < 0)
+		return -1;
+	t->params.keep.store = t->resume.store;
+	t->stated_bytes = memory_needed(c, t);
+	say(c, "%zu queries, %zu models, %llu scores; training will take at most %.0f MB",
+	    t->data->n, t->data->m, (unsigned long long)t->data->cells, (double)t->stated_bytes / 1e6);
 	t->pool = pool_new(c->threads, &c->err);
 	if (t->pool == NULL)
 		return -1;
-	t->router = fit_router(&t->params, t->data, t->pool, &c->err);
+	return blas ? mat_warm(t->pool, &c->err) : 0;
+}
+
+static int
+learn(struct ctx *c, struct training *t, const char *output)
+{
+	struct fit_params params;
+
+	if (begin(c, t, output) < 0 || judge_and_choose(c, t) < 0)
+		return -1;
+	params = t->params;
+	params.keep = checkpoint_below(&t->params.keep, "all");
+	t->router = fit_router(&params, t->data, t->pool, &c->err);
 	if (t->router == NULL || cancel_check(c->cancel, &c->err) < 0)
 		return -1;
 	if (fit_loo(t->router, t->data, t->params.seed, t->pool, &t->loo, &c->err) < 0)
 		return -1;
-	if (t->folds > 0 && fit_cv(&t->params, t->data, t->folds, t->pool, &c->progress, c->cancel,
-	    &t->cv, &c->err) < 0)
-		return -1;
 	return trainmode_widen(c, t->router);
+}
+
+static struct fit_record
+record_of(const struct ctx *c, const struct training *t)
+{
+	return (struct fit_record){ .data = t->data, .baseline = &t->base,
+		.cv = t->folds > 0 ? &t->cv.result : NULL, .loo = &t->loo, .folds = t->folds,
+		.unlearned = t->cv.unlearned, .seed = t->params.seed, .router = t->router,
+		.weights = t->data->weight != NULL ? opt_str(c, "sample-weights") : "uniform",
+		.search = t->search_json.len > 0 ? t->search_json.p : NULL };
 }
 
 static int
 store(struct ctx *c, struct training *t, const char *path)
 {
-	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
-		t->folds, t->params.seed, t->router };
+	const struct fit_record record = record_of(c, t);
 	struct buf hparams = BUF_INIT, training = BUF_INIT;
 	struct artifact_info info = { t->data, opt_flag(c, "store-queries"), NULL, NULL };
 	struct jsonw w;
@@ -241,7 +339,7 @@ static void
 report_people(const struct ctx *c, const struct training *t, const char *path)
 {
 	const struct baseline *b = &t->base;
-	const struct eval_result *judge = t->folds > 0 ? &t->cv : &t->loo;
+	const struct eval_result *judge = t->folds > 0 ? &t->cv.result : &t->loo;
 	char name[64];
 
 	say(c, "%-26s %.4f  (%s)", "best single", b->best_score, t->data->models.keys[b->best]);
@@ -254,12 +352,15 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 		say(c, "%-26s %.1f %% of %zu queries share their best score between models",
 		    "ties", 100 * b->tie_rate, b->full);
 	}
+	if (t->search)
+		grid_say(c, &t->grid, &t->found);
 	report_index(c, router_knn(t->router));
 	(void)snprintf(name, sizeof name, "router, leave-one-out");
 	say_estimate(c, name, &t->loo);
-	(void)snprintf(name, sizeof name, "router, %zu-fold", t->folds);
+	(void)snprintf(name, sizeof name, t->search ? "router, %zu-fold, nested" : "router, %zu-fold",
+	    t->folds);
 	if (t->folds > 0)
-		say_estimate(c, name, &t->cv);
+		say_estimate(c, name, &t->cv.result);
 	if (judge->compared && !(judge->delta.value > 0))
 		log_warn(&c->log, "the router does not beat always calling '%s'",
 		    t->data->models.keys[b->best]);
@@ -271,10 +372,9 @@ report_people(const struct ctx *c, const struct training *t, const char *path)
 }
 
 static void
-report_json(const struct training *t, const char *path)
+report_json(const struct ctx *c, const struct training *t, const char *path)
 {
-	const struct fit_record record = { t->data, &t->base, t->folds > 0 ? &t->cv : NULL, &t->loo,
-		t->folds, t->params.seed, t->router };
+	const struct fit_record record = record_of(c, t);
 	struct buf b = BUF_INIT;
 	struct jsonw w;
 	char hex[65];
@@ -286,6 +386,7 @@ report_json(const struct training *t, const char *path)
 	fit_record_write(&record, &w);
 	jsonw_kdouble(&w, "seconds", round((double)(clock_mono_ns() - t->wall0) / 1e6) / 1e3);
 	jsonw_kdouble(&w, "cpu_seconds", round((double)(clock_cpu_ns() - t->cpu0) / 1e6) / 1e3);
+	jsonw_kint(&w, "stated_bytes", (int64_t)t->stated_bytes);
 	jsonw_kint(&w, "peak_rss_bytes", (int64_t)mem_peak_rss());
 	jsonw_kstr(&w, "output", path);
 	jsonw_kstr(&w, "sha256", hex);
@@ -295,38 +396,85 @@ report_json(const struct training *t, const char *path)
 	buf_finish(&b);
 }
 
+/* What --cv, --search and --save-oof ask for together. */
+static int
+read_plan(struct ctx *c, struct training *t)
+{
+	t->folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
+	if (grid_open(c, &t->params, &t->grid, &t->search) < 0)
+		return -1;
+	if (t->search && t->folds == 0)
+		t->folds = SEARCH_OUTER;
+	if (opt_str(c, "save-oof") != NULL && t->folds == 0)
+		return err_set(&c->err, ERR_USAGE, "--save-oof needs --cv: without folds no query is left out");
+	return 0;
+}
+
+static int
+read_data(struct ctx *c, struct training *t)
+{
+	static const char *const names[] = { [DATASET_WEIGHTS_RECORD] = "record",
+		[DATASET_WEIGHTS_UNIFORM] = "uniform", [DATASET_WEIGHTS_TASK] = "task" };
+	const char *how = opt_str(c, "sample-weights");
+	int mode = DATASET_WEIGHTS_RECORD;
+
+	t->data = load_data(c, opt_str(c, "from"));
+	if (t->data == NULL)
+		return -1;
+	for (int i = 0; i < 3; i++)
+		if (strcmp(names[i], how) == 0)
+			mode = i;
+	if (mode == DATASET_WEIGHTS_TASK && t->data->tasks.len < 2)
+		log_warn(&c->log, "--sample-weights task: all queries are of one task, so they count the same");
+	if (dataset_weigh(t->data, (enum dataset_weights)mode, &c->err) < 0)
+		return -1;
+	baseline_compute(t->data->score, t->data->cost, t->data->n, t->data->m, &t->base);
+	return check_data(c, t);
+}
+
+static int
+train(struct ctx *c, struct training *t)
+{
+	const char *path, *oof = opt_str(c, "save-oof");
+
+	if (recipe_open(c, &t->recipe) < 0 || read_params(c, t->recipe, &t->params) < 0)
+		return -1;
+	path = opt_str(c, "output");
+	if (check_output(c, path) < 0 || recipe_spared(c, path) < 0 || read_plan(c, t) < 0)
+		return -1;
+	if (load_encoder(c, t->params.embed.kind, opt_str(c, "dtype"), opt_str(c, "truncate"), &t->encoder) < 0 ||
+	    (t->encoder != NULL && encoder_remember(t->encoder, ENCODER_MEMORY, &c->err) < 0))
+		return -1;
+	t->params.embed.encoder = t->encoder;
+	runlog_begin(c, "train", t->params.kind->name);
+	if (read_data(c, t) < 0 || learn(c, t, path) < 0)
+		return -1;
+	if (oof != NULL && oof_save(c, t->data, &t->cv, oof) < 0)
+		return -1;
+	if (store(c, t, path) < 0)
+		return -1;
+	report_people(c, t, path);
+	if (c->json)
+		report_json(c, t, path);
+	return 0;
+}
+
 int
 cmd_train(struct ctx *c)
 {
 	struct training t = { .wall0 = clock_mono_ns(), .cpu0 = clock_cpu_ns() };
-	const char *path;
-	int r = -1;
+	int r = train(c, &t);
 
-	if (recipe_open(c, &t.recipe) < 0 || read_params(c, t.recipe, &t.params) < 0)
-		goto out;
-	path = opt_str(c, "output");
-	if (check_output(c, path) < 0)
-		goto out;
-	if (load_encoder(c, t.params.embed.kind, opt_str(c, "dtype"), opt_str(c, "truncate"), &t.encoder) < 0 ||
-	    (t.encoder != NULL && encoder_remember(t.encoder, ENCODER_MEMORY, &c->err) < 0))
-		goto out;
-	t.params.embed.encoder = t.encoder;
-	runlog_begin(c, "train", t.params.kind->name);
-	t.folds = opt_given(c, "cv") ? (size_t)opt_int(c, "cv") : 0;
-	t.data = load_data(c, opt_str(c, "from"));
-	if (t.data == NULL)
-		goto out;
-	baseline_compute(t.data->score, t.data->cost, t.data->n, t.data->m, &t.base);
-	if (check_data(c, &t) < 0 || learn(c, &t) < 0 || store(c, &t, path) < 0)
-		goto out;
-	report_people(c, &t, path);
-	if (c->json)
-		report_json(&t, path);
-	r = 0;
-out:
+	if (r < 0 && c->err.code == ERR_TEMPFAIL && t.stated_bytes > 0)
+		err_wrap(&c->err, "training takes up to %.0f MB", (double)t.stated_bytes / 1e6);
+	interrupted_close(c, &t.resume, r);
 	pool_free(t.pool);
 	router_free(t.router);
 	encoder_free(t.encoder);
+	crossval_finish(&t.cv);
+	search_finish(&t.found);
+	search_grid_finish(&t.grid);
+	buf_finish(&t.search_json);
 	dataset_free(t.data);
 	recipe_free(t.recipe);
 	return r;

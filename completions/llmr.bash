@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|embed|train|eval|route|bench|import|inspect|drift|runs|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|embed|train|eval|route|bench|import|inspect|drift|runs|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -73,6 +73,10 @@ _llmr() {
 		--strong-share) COMPREPLY=(); return ;;
 		--candidates) _llmr_files; return ;;
 		--cv) COMPREPLY=(); return ;;
+		--grid) COMPREPLY=(); return ;;
+		--save-oof) _llmr_files; return ;;
+		--sample-weights) _llmr_words "record uniform task"; return ;;
+		--checkpoint) _llmr_files; return ;;
 		--seed) COMPREPLY=(); return ;;
 		--output|-o) _llmr_files; return ;;
 		esac ;;
@@ -188,6 +192,16 @@ _llmr() {
 		--command) _llmr_words "train eval"; return ;;
 		--format) _llmr_words "jsonl csv"; return ;;
 		esac ;;
+	serve:-*)
+		case $prev in
+		--config|-c) _llmr_files; return ;;
+		--listen|-l) COMPREPLY=(); return ;;
+		--tls-cert) _llmr_files; return ;;
+		--tls-key) _llmr_files; return ;;
+		--max-body) COMPREPLY=(); return ;;
+		--max-connections) COMPREPLY=(); return ;;
+		--drain-timeout) COMPREPLY=(); return ;;
+		esac ;;
 	doctor:-*)
 		case $prev in
 		--url) COMPREPLY=(); return ;;
@@ -204,7 +218,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert embed train eval route bench import inspect drift runs doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert embed train eval route bench import inspect drift runs serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -215,7 +229,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --embedder --dtype --truncate --text --restart --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --dtype --truncate --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --dtype --truncate --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
 		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -238,12 +252,15 @@ _llmr() {
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
+	serve)
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
 	doctor)
 		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert embed train eval route bench import inspect drift runs doctor help version"; fi ;;
+		else _llmr_words "extract convert embed train eval route bench import inspect drift runs serve doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

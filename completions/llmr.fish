@@ -1,5 +1,5 @@
 # fish completion for llmr; made by `make docs'
-set -l __llmr_commands extract convert embed train eval route bench import inspect drift runs doctor help version
+set -l __llmr_commands extract convert embed train eval route bench import inspect drift runs serve doctor help version
 function __llmr_is
 	set -l words (commandline -opc)
 	for w in $words[2..]
@@ -77,6 +77,12 @@ complete -c llmr -n '__llmr_is train' -l strong -x -d 'choose between this model
 complete -c llmr -n '__llmr_is train' -l strong-share -x -d 'share of calls that go to the strong model'
 complete -c llmr -n '__llmr_is train' -l candidates -r -F -d 'candidates file: those without data take part by their quality_score'
 complete -c llmr -n '__llmr_is train' -l cv -x -d 'cross-validate with K folds by query; the embedder is fitted anew in each'
+complete -c llmr -n '__llmr_is train' -l search -d 'choose hyperparameters by successive halving; judged by --cv (5 folds), each searched anew'
+complete -c llmr -n '__llmr_is train' -l grid -x -d 'values that --search tries; all combinations if repeated'
+complete -c llmr -n '__llmr_is train' -l save-oof -r -F -d 'write the predictions of --cv on queries left out, as JSON Lines'
+complete -c llmr -n '__llmr_is train' -l sample-weights -x -a 'record uniform task' -d 'what queries count for: as the records say, the same, or each task the same'
+complete -c llmr -n '__llmr_is train' -l checkpoint -r -F -d 'where an interrupted training is kept; OUTPUT.checkpoint by default'
+complete -c llmr -n '__llmr_is train' -l resume -d 'go on with an interrupted training; the artifact is the same as without a break'
 complete -c llmr -n '__llmr_is train' -l seed -x -d 'seed for folds and factorisation'
 complete -c llmr -n '__llmr_is train' -l no-runs -d 'record this run nowhere (see llmr-runs); the same as LLMR_NO_RUNS=1'
 complete -c llmr -n '__llmr_is train' -l store-queries -d 'keep the text of the queries in the artifact, for route --explain'
@@ -190,10 +196,20 @@ complete -c llmr -n '__llmr_is runs' -l limit -x -d 'the newest N runs alone, 0 
 complete -c llmr -n '__llmr_is runs' -l kind -x -d 'only runs of this kind of router'
 complete -c llmr -n '__llmr_is runs' -l command -x -a 'train eval' -d 'only runs of this command'
 complete -c llmr -n '__llmr_is runs' -l format -x -a 'jsonl csv' -d 'what export writes'
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a serve -d 'a validating gateway: decide, and forward there'
+complete -c llmr -n '__llmr_is serve' -l config -s c -r -F -d 'the gateway'\''s YAML, as LiteLLM reads it; /app/config/config.yaml when neither says'
+complete -c llmr -n '__llmr_is serve' -l listen -s l -x -d 'HOST:PORT, [V6]:PORT, :PORT for all addresses, or unix:PATH'
+complete -c llmr -n '__llmr_is serve' -l test -s t -d 'check config and model, then stop'
+complete -c llmr -n '__llmr_is serve' -l no-auth -d 'answer anybody, even beyond this machine, without a master key'
+complete -c llmr -n '__llmr_is serve' -l tls-cert -r -F -d 'certificate chain in PEM; serves HTTPS'
+complete -c llmr -n '__llmr_is serve' -l tls-key -r -F -d 'its private key'
+complete -c llmr -n '__llmr_is serve' -l max-body -x -d 'largest request body'
+complete -c llmr -n '__llmr_is serve' -l max-connections -x -d 'open connections; idle ones give way'
+complete -c llmr -n '__llmr_is serve' -l drain-timeout -x -d 'on SIGTERM, how long requests in flight may take'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a doctor -d 'check libraries, CPU features, settings and reachability'
 complete -c llmr -n '__llmr_is doctor' -l url -x -d 'also try to reach this address; may be repeated'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a help -d 'show help about a command'
-complete -c llmr -n '__llmr_is help' -a 'extract convert embed train eval route bench import inspect drift runs doctor help version'
+complete -c llmr -n '__llmr_is help' -a 'extract convert embed train eval route bench import inspect drift runs serve doctor help version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a version -d 'show version, libraries and CPU features'
 complete -c llmr -l help -s h -d 'show help and exit'
 complete -c llmr -l version -s V -d 'show version, libraries and CPU features, and exit'

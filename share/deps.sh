@@ -1,8 +1,8 @@
 #!/bin/sh
 # deps.sh build|check: install what building (and testing) needs; quiet when all is there.
 what=${1:-build}
-build="gcc libc6-dev pkg-config libcurl4-openssl-dev libyaml-dev libopenblas-dev libsodium-dev libsqlite3-dev libzstd-dev zlib1g-dev"
-check="libcriterion-dev mandoc zstd"
+build="gcc libc6-dev pkg-config libcurl4-openssl-dev libyaml-dev libopenblas-dev libsodium-dev libsqlite3-dev libmicrohttpd-dev libzstd-dev zlib1g-dev"
+check="libcriterion-dev mandoc zstd curl"
 packages=$build
 [ "$what" = check ] && packages="$build $check"
 
@@ -22,12 +22,14 @@ need libyaml-dev pc yaml-0.1
 need libopenblas-dev pc openblas
 need libsodium-dev pc libsodium
 need libsqlite3-dev pc sqlite3
+need libmicrohttpd-dev pc libmicrohttpd
 need libzstd-dev pc libzstd
 need zlib1g-dev pc zlib
 if [ "$what" = check ]; then
 	need libcriterion-dev pc criterion
 	need mandoc have mandoc
 	need zstd have zstd
+	need curl have curl
 fi
 [ -z "$missing" ] && exit 0
 

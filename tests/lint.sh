@@ -44,6 +44,7 @@ homes() {
 		cblas lib/math/mat
 		sodium lib/fmt/hash
 		sqlite3 lib/data/rundb
+		microhttpd.h lib/serve/httpd
 		zlib lib/fmt/stream
 		zstd lib/fmt/stream
 	EOF

@@ -24,8 +24,12 @@ load_data(struct ctx *c, const char *from)
 		log_warn(&c->log, "%llu records without a performance were left out",
 		    (unsigned long long)ds->null_records);
 	if (ds->duplicate_cells > 0)
-		log_warn(&c->log, "%llu repeated records of the same query and model were averaged",
-		    (unsigned long long)ds->duplicate_cells);
+		log_warn(&c->log, "%llu repeated records of the same query and model were averaged; "
+		    "in %llu cases they differ in performance", (unsigned long long)ds->duplicate_cells,
+		    (unsigned long long)ds->conflicts);
+	if (ds->bad_costs > 0)
+		log_warn(&c->log, "%llu records have a cost that is negative or infinite: "
+		    "it is taken for unknown", (unsigned long long)ds->bad_costs);
 	return ds;
 }
 

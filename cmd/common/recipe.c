@@ -1,7 +1,9 @@
 #include "common/recipe.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/buf.h"
 #include "opt.h"
 
 /* A pickle or a torch archive can hold code; what is written is tensors alone. */
@@ -62,6 +64,31 @@ recipe_open(struct ctx *c, struct recipe **out)
 		if ((*out)->items[i].option && give_option(c, *out, &(*out)->items[i], path) < 0)
 			return -1;
 	return 0;
+}
+
+int
+recipe_spared(struct ctx *c, const char *output)
+{
+	const char *recipe = opt_str(c, "recipe");
+	size_t n = strlen(output), suffix = strlen(".safetensors");
+	struct buf beside = BUF_INIT;
+	struct stat a, b;
+	int r = 0;
+
+	if (recipe == NULL)
+		return 0;
+	if (n > suffix && strcmp(output + n - suffix, ".safetensors") == 0)
+		n -= suffix;
+	buf_add(&beside, output, n);
+	buf_str(&beside, ".yaml");
+	if (buf_ok(&beside, &c->err) < 0)
+		r = -1;
+	else if (stat(recipe, &a) == 0 && stat(buf_cstr(&beside), &b) == 0 && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino)
+		r = err_set(&c->err, ERR_USAGE, "%s: is the recipe, and what is written beside %s: give "
+		    "another -o", recipe, output);
+	buf_finish(&beside);
+	return r;
 }
 
 int

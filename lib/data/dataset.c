@@ -11,7 +11,7 @@
 
 struct cell {
 	uint32_t query, model;
-	float score, cost, latency;
+	float score, cost, latency, weight;	/* weight NaN: not given */
 };
 
 struct dataset_build {
@@ -22,6 +22,7 @@ struct dataset_build {
 	struct cell *cells;
 	size_t n_cells, cells_cap;
 	size_t last;				/* query of the last record, to hash each text once */
+	bool weighted;				/* some record has a weight */
 };
 
 struct dataset *
@@ -69,6 +70,7 @@ dataset_free(struct dataset *ds)
 	free(ds->score);
 	free(ds->cost);
 	free(ds->latency);
+	free(ds->weight);
 	free(ds);
 }
 
@@ -178,7 +180,10 @@ dataset_add(struct dataset *ds, const struct record *r, struct err *e)
 		return -1;
 	b->cells = p;
 	b->cells[b->n_cells++] = (struct cell){ (uint32_t)q, (uint32_t)m,
-		(float)r->performance, usable(r->cost_usd), usable(r->response_time_s) };
+		(float)r->performance, usable(r->cost_usd), usable(r->response_time_s),
+		(float)r->weight };
+	b->weighted = b->weighted || !isnan(r->weight);
+	ds->bad_costs += !isnan(r->cost_usd) && isnan(usable(r->cost_usd));
 	ds->records++;
 	return 0;
 }
@@ -285,7 +290,9 @@ by_cell(const void *x, const void *y)
 		return c;
 	if ((c = cmp_float(a->cost, b->cost)) != 0)
 		return c;
-	return cmp_float(a->latency, b->latency);
+	if ((c = cmp_float(a->latency, b->latency)) != 0)
+		return c;
+	return cmp_float(a->weight, b->weight);
 }
 
 struct mean { double sum; size_t n; };
@@ -318,8 +325,11 @@ fill_cells(struct dataset *ds)
 		size_t at = (size_t)c->query * ds->m + c->model;
 		struct mean score = { 0, 0 }, cost = { 0, 0 }, latency = { 0, 0 };
 
+		bool conflict = false;
+
 		for (; i < b->n_cells && b->cells[i].query == c->query &&
 		    b->cells[i].model == c->model; i++) {
+			conflict = conflict || b->cells[i].score > c->score;
 			mean_add(&score, b->cells[i].score);
 			mean_add(&cost, b->cells[i].cost);
 			mean_add(&latency, b->cells[i].latency);
@@ -327,9 +337,32 @@ fill_cells(struct dataset *ds)
 		ds->score[at] = mean_get(score);
 		ds->cost[at] = mean_get(cost);
 		ds->latency[at] = mean_get(latency);
+		ds->conflicts += conflict;
 		ds->cells++;
 	}
 	ds->duplicate_cells = ds->records - ds->cells;
+}
+
+/* A query's weight: the mean over its records. Cells are sorted, so sums come out the same. */
+static int
+fill_weights(struct dataset *ds, struct err *e)
+{
+	const struct dataset_build *b = ds->build;
+
+	if (!b->weighted)
+		return 0;
+	ds->weight = mem_calloc(ds->n, sizeof *ds->weight, e);
+	if (ds->weight == NULL)
+		return -1;
+	for (size_t i = 0; i < b->n_cells;) {
+		uint32_t q = b->cells[i].query;
+		struct mean w = { 0, 0 };
+
+		for (; i < b->n_cells && b->cells[i].query == q; i++)
+			mean_add(&w, isnan(b->cells[i].weight) ? 1 : b->cells[i].weight);
+		ds->weight[q] = mean_get(w);
+	}
+	return 0;
 }
 
 static void
@@ -378,6 +411,8 @@ make_digest(struct dataset *ds)
 		hash_floats(&h, ds->score + i * ds->m, ds->m);
 		hash_floats(&h, ds->cost + i * ds->m, ds->m);
 		hash_floats(&h, ds->latency + i * ds->m, ds->m);
+		if (ds->weight != NULL)
+			hash_floats(&h, ds->weight + i, 1);
 	}
 	sha256_final(&h, ds->digest);
 }
@@ -426,6 +461,8 @@ dataset_finish_build(struct dataset *ds, struct err *e)
 	}
 	qsort(b->cells, b->n_cells, sizeof *b->cells, by_cell);
 	fill_cells(ds);
+	if (fill_weights(ds, e) < 0)
+		goto out;
 	make_digest(ds);
 	build_free(b);
 	ds->build = NULL;
@@ -548,7 +585,8 @@ dataset_subset(const struct dataset *from, const size_t *rows, size_t n, struct 
 	ds->n = n;
 	ds->m = m;
 	if (make_matrices(ds, e) < 0 || copy_map(&from->models, &ds->models, e) < 0 ||
-	    copy_map(&from->tasks, &ds->tasks, e) < 0) {
+	    copy_map(&from->tasks, &ds->tasks, e) < 0 ||
+	    (from->weight != NULL && (ds->weight = mem_calloc(n, sizeof *ds->weight, e)) == NULL)) {
 		dataset_free(ds);
 		return NULL;
 	}
@@ -558,6 +596,8 @@ dataset_subset(const struct dataset *from, const size_t *rows, size_t n, struct 
 		ds->query[i] = from->query[q];
 		memcpy(ds->query_id[i], from->query_id[q], 17);
 		ds->task[i] = from->task[q];
+		if (ds->weight != NULL)
+			ds->weight[i] = from->weight[q];
 		memcpy(ds->score + i * m, from->score + q * m, m * sizeof *ds->score);
 		memcpy(ds->cost + i * m, from->cost + q * m, m * sizeof *ds->cost);
 		memcpy(ds->latency + i * m, from->latency + q * m, m * sizeof *ds->latency);
@@ -568,4 +608,28 @@ dataset_subset(const struct dataset *from, const size_t *rows, size_t n, struct 
 	ds->records = ds->cells;
 	make_digest(ds);
 	return ds;
+}
+
+int
+dataset_weigh(struct dataset *ds, enum dataset_weights how, struct err *e)
+{
+	size_t *count, tasks = 0;
+
+	if (how == DATASET_WEIGHTS_RECORD)
+		return 0;
+	if (how == DATASET_WEIGHTS_UNIFORM) {
+		free(ds->weight);
+		ds->weight = NULL;
+		return 0;
+	}
+	if (ds->weight == NULL && (ds->weight = mem_calloc(ds->n, sizeof *ds->weight, e)) == NULL)
+		return -1;
+	if ((count = mem_calloc(ds->tasks.len, sizeof *count, e)) == NULL)
+		return -1;
+	for (size_t i = 0; i < ds->n; i++)
+		tasks += count[ds->task[i]]++ == 0;
+	for (size_t i = 0; i < ds->n; i++)
+		ds->weight[i] = (float)((double)ds->n / ((double)tasks * (double)count[ds->task[i]]));
+	free(count);
+	return 0;
 }

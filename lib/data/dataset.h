@@ -38,11 +38,14 @@ struct dataset {
 	float *score;			/* [n x m] row-major, 0..1, NaN = missing */
 	float *cost;			/* [n x m] USD, NaN = unknown */
 	float *latency;			/* [n x m] seconds, NaN = unknown */
+	float *weight;			/* [n] what a query counts for in training, > 0; NULL = all 1 */
 	struct map models, tasks;	/* names by index, ascending; task "" = none given */
 	uint64_t records;		/* with a score, duplicates counted */
 	uint64_t cells;			/* of the matrix that are known */
 	uint64_t null_records;		/* without a usable performance, left out */
 	uint64_t duplicate_cells;	/* records - cells */
+	uint64_t conflicts;		/* cells whose repeated records have different scores */
+	uint64_t bad_costs;		/* records whose cost is negative or infinite: taken as unknown */
 	uint8_t digest[32];		/* SHA-256 over models, queries, tasks and cells in the order above */
 	struct arena arena;
 	struct dataset_build *build;	/* NULL once finished */
@@ -75,6 +78,14 @@ int dataset_finish_build(struct dataset *, struct err *e);
  */
 struct dataset *dataset_subset(const struct dataset *, const size_t *rows, size_t n,
 	struct err *e);
+/*
+ * What queries count for. DATASET_WEIGHTS_RECORD keeps what the records say (a
+ * query's weight is the mean of its records', 1 where one says nothing);
+ * UNIFORM makes all 1; TASK makes the tasks count the same in all, and queries
+ * the same within a task (the mean weight is 1; no task is a task, too). The digest stays.
+ */
+enum dataset_weights { DATASET_WEIGHTS_RECORD, DATASET_WEIGHTS_UNIFORM, DATASET_WEIGHTS_TASK };
+int dataset_weigh(struct dataset *, enum dataset_weights, struct err *e);
 /* Is every model's cell of that row known? */
 bool dataset_row_full(const struct dataset *, size_t row);
 

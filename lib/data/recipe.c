@@ -131,6 +131,8 @@ add_item(struct reading *r, const char *key, size_t line, bool option, const cha
 
 		if (old->option != option || strcmp(old->name, name) != 0)
 			continue;
+		if (option && strcmp(name, "grid") == 0 && strcmp(old->key, key) != 0)
+			continue;
 		if (strcmp(old->value, value) == 0)
 			return 0;
 		(void)snprintf(what, sizeof what, "contradicts %s on line %zu ('%.60s')", old->key,
@@ -200,6 +202,39 @@ apply(struct reading *r, const struct yaml_node *target, bool options, const cha
 	return options && strcmp(to, "kind") == 0 ? 0 : add_item(r, key, line, options, to, value);
 }
 
+/* grid.NAME: [V, V]: the option grid, "NAME=V|V", by the kind's own name for it. */
+static int
+grid_leaf(struct reading *r, const char *key, const struct yaml_node *v)
+{
+	const char *name = key + sizeof "grid." - 1, *own;
+	const struct yaml_node *target = yaml_get(r->kind, name);
+	struct buf text = BUF_INIT;
+	int status = -1;
+
+	if (target == NULL)
+		target = yaml_get(yaml_get(r->aliases, "common"), name);
+	own = yaml_text(target) != NULL ? yaml_text(target) : yaml_text(yaml_get(target, "hparam"));
+	if (own == NULL)
+		return unknown_key(r, key, v->line);
+	if (v->type != YAML_LIST || v->n == 0)
+		return wrong(r, key, v->line, "a list of the values to try is expected", NULL);
+	buf_printf(&text, "%s=", own);
+	for (size_t i = 0; i < v->n; i++) {
+		const struct yaml_node *one = v->items[i];
+
+		for (size_t j = 0; one->type == YAML_LIST && j < one->n; j++)
+			buf_printf(&text, "%s%s", j > 0 ? "," : "",
+			    one->items[j]->type == YAML_SCALAR ? one->items[j]->text : "");
+		if (one->type == YAML_SCALAR)
+			buf_str(&text, one->text);
+		buf_str(&text, "|");
+	}
+	if (buf_ok(&text, r->e) == 0)
+		status = add_item(r, key, v->line, true, "grid", buf_cstr(&text));
+	buf_finish(&text);
+	return status;
+}
+
 static int
 leaf(struct reading *r, const char *key, const struct yaml_node *v)
 {
@@ -209,6 +244,8 @@ leaf(struct reading *r, const char *key, const struct yaml_node *v)
 	bool options = false;
 	int status = -1;
 
+	if (strncmp(key, "grid.", sizeof "grid." - 1) == 0)
+		return grid_leaf(r, key, v);
 	if (name != NULL && (target = yaml_get(r->kind, name)) == NULL)
 		target = yaml_get(yaml_get(r->aliases, "common"), name);
 	if (target == NULL) {

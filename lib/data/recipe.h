@@ -2,7 +2,8 @@
  * recipe - a training recipe in YAML, in the words of several programs, as hyperparameters and options.
  *
  * What each key means is data: share/recipe-aliases.yaml, built in. A recipe is
- * a map of sections (data_path, model_path, hparam, ...); an unknown key, a
+ * a map of sections (data_path, model_path, hparam, ...; under grid, lists of
+ * values of hyperparameters to search); an unknown key, a
  * value that has no counterpart, and two keys that contradict each other are
  * errors (ERR_CONFIG, "FILE:LINE: KEY: ..."); what makes no difference is a note.
  * Depends on: fmt/yaml, base.  Threads: a finished recipe is immutable.

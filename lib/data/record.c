@@ -8,7 +8,7 @@
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 
-enum kind { STRING, DOUBLE, UNIT, INT, TIME, ARRAY };
+enum kind { STRING, DOUBLE, UNIT, POSITIVE, INT, TIME, ARRAY };
 
 struct field {
 	const char *name;
@@ -50,6 +50,7 @@ static const struct field fields[] = {
 	FIELD("candidates", ARRAY, candidates),
 	FIELD("outcome_status", STRING, outcome_status),
 	FIELD("propensity", UNIT, propensity),
+	FIELD("weight", POSITIVE, weight),
 };
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 
@@ -81,6 +82,7 @@ clear(struct record *r, const struct field *f)
 		break;
 	case DOUBLE:
 	case UNIT:
+	case POSITIVE:
 		*double_at(r, f) = NAN;
 		break;
 	case INT:
@@ -139,6 +141,9 @@ parse_double(struct jread *j, struct record *r, const struct field *f, struct er
 		return jread_fail(j, e);
 	if (f->kind == UNIT && (v < 0 || v > 1))
 		return err_set(e, ERR_INPUT, "key \"%s\": %g is outside 0..1", f->name, v);
+	if (f->kind == POSITIVE && !(v >= RECORD_WEIGHT_LEAST && v <= RECORD_WEIGHT_MOST))
+		return err_set(e, ERR_INPUT, "key \"%s\": %g is outside %g..%g", f->name, v,
+			RECORD_WEIGHT_LEAST, RECORD_WEIGHT_MOST);
 	*double_at(r, f) = v;
 	return 0;
 }
@@ -208,6 +213,7 @@ parse_known(struct jread *j, struct arena *a, struct record *r, const struct fie
 		return jread_skip_raw(j, slice_at(r, f)) ? 0 : jread_fail(j, e);
 	case DOUBLE:
 	case UNIT:
+	case POSITIVE:
 		return parse_double(j, r, f, e);
 	case INT:
 		return parse_int(j, r, f, e);
@@ -330,6 +336,7 @@ absent(const struct record *r, const struct field *f)
 		return ((const struct slice *)(const void *)p)->p == NULL;
 	case DOUBLE:
 	case UNIT:
+	case POSITIVE:
 		return !isfinite(*(const double *)(const void *)p);
 	case INT:
 	case TIME:
@@ -354,6 +361,7 @@ format_value(struct buf *b, const struct record *r, const struct field *f)
 		break;
 	case DOUBLE:
 	case UNIT:
+	case POSITIVE:
 		format_double(b, *(const double *)p);
 		break;
 	case INT:

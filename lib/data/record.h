@@ -20,6 +20,9 @@
 /* Absent: slices with p == NULL, doubles NaN, integers RECORD_NO_INT. */
 #define RECORD_NO_INT INT64_MIN
 
+#define RECORD_WEIGHT_LEAST 1e-9
+#define RECORD_WEIGHT_MOST 1e9
+
 struct record {
 	struct slice query;		/* UTF-8 */
 	struct slice model_name;
@@ -41,6 +44,7 @@ struct record {
 	struct slice strategy_name, strategy_version, outcome_status;
 	struct slice candidates;	/* JSON array of names, raw text */
 	double propensity;
+	double weight;			/* what the query counts for in training, > 0 */
 	struct slice system_digest;	/* 16 hex digits of SHA-256 of the system prompt */
 	struct slice extra;		/* raw text of unknown members: "\"k\":v,\"k2\":v2", n 0 none */
 };

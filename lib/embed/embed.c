@@ -312,6 +312,41 @@ fail:
 	return NULL;
 }
 
+/*
+ * lsa, measured: terms and counts of a text take up to 40 bytes for each of
+ * its own, the factorisation three tall matrices on the side of the texts and
+ * two on that of the terms, of which there are at most a few for each byte.
+ */
+static uint64_t
+lsa_memory(size_t dim, size_t max_features, uint64_t read, size_t n)
+{
+	uint64_t terms = max_features < 8 * read ? max_features : 8 * read, rank = dim + 32;
+
+	return 40 * read + rank * (12 * (uint64_t)n + 9 * terms);
+}
+
+uint64_t
+embed_memory(const struct embed_params *params, const struct slice *texts, size_t n,
+	uint64_t *kept, size_t *dim)
+{
+	struct embed_params p = *params;
+	struct parts parts;
+	uint64_t read = 0, most = 0;
+
+	*kept = *dim = 0;
+	if (settle(&p, &parts, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		read += texts[i].n < p.max_bytes ? texts[i].n : p.max_bytes;
+	for (size_t i = 0; i < parts.n; i++)
+		if (parts.kind[i] == KIND_LSA) {
+			most = lsa_memory(parts.dim[i], p.max_features, read, n);
+			*kept = (uint64_t)p.max_features * (parts.dim[i] + 64);
+		}
+	*dim = parts_dim(&parts);
+	return most + (uint64_t)n * sizeof(struct slice) + (uint64_t)SHAPE_DIM * 8 * n;
+}
+
 size_t
 embed_dim(const struct embedder *m)
 {

@@ -57,6 +57,12 @@ struct slice embed_encoder_spec(const char *name);
  */
 struct embedder *embed_fit(const struct embed_params *, const struct slice *texts, size_t n,
 	struct pool *pool, struct err *e);
+/*
+ * Bytes that embed_fit holds at its peak on these texts, as an upper bound, and
+ * *kept of them as long as the embedder lives; *dim is the length of its vectors.
+ */
+uint64_t embed_memory(const struct embed_params *, const struct slice *texts, size_t n,
+	uint64_t *kept, size_t *dim);
 size_t embed_dim(const struct embedder *);
 const char *embed_kind(const struct embedder *);
 /* The encoder of a bert part, NULL when there is none. */

@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
 
 #define LIBRARY "libopenblas.so.0"
+#define BUFFER ((size_t)144 << 20)	/* at least the address space that OpenBLAS maps for a thread that calls it */
+#define WARM 64				/* side of a product that is large enough to need it */
 #define GRAM_WAVE 8		/* partial Gram matrices held at a time */
 
 /* LAPACK's symmetric eigenproblem by divide and conquer, as Fortran calls it. */
@@ -25,7 +28,7 @@ typedef void solve_float_fn(const char *uplo, const int *n, const int *rhs, floa
 
 /* Filled once under the lock of pthread_once, constant after. */
 static struct {
-	bool open;
+	bool open, no_memory;
 	char why[200];
 	__typeof__(cblas_sgemm) *sgemm;
 	__typeof__(cblas_ssyrk) *ssyrk;
@@ -79,6 +82,22 @@ set_environment(void)
 	(void)setenv("OPENBLAS_NUM_THREADS", "1", 1);
 }
 
+/* Is there address space for n buffers? OpenBLAS itself would try for ever. */
+static bool
+have_room(size_t n)
+{
+	size_t bytes;
+	void *p;
+
+	if (!mem_mul(n, BUFFER, &bytes))
+		return false;
+	p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	(void)munmap(p, bytes);
+	return true;
+}
+
 /* dlsym gives an object pointer; POSIX says it may be a function's. */
 #define TAKE(field, lib, name) (*(void **)(&(field)) = symbol(lib, name))
 
@@ -92,6 +111,10 @@ load(void)
 	void *lib;
 
 	set_environment();
+	if (!have_room(1)) {
+		blas.no_memory = true;
+		return;
+	}
 	if ((lib = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL)) == NULL) {
 		why = dlerror();
 		copy_text(blas.why, sizeof(blas.why), why == NULL ? "cannot load " LIBRARY : why);
@@ -121,6 +144,8 @@ mat_open(struct err *e)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, load);
+	if (blas.no_memory)
+		return err_nomem(e);
 	if (!blas.open)
 		return err_set(e, ERR_UNAVAILABLE, "%s: install OpenBLAS (Debian: libopenblas0)",
 			blas.why);
@@ -147,6 +172,44 @@ gemm(bool ta, bool tb, size_t rows, size_t cols, size_t k, float alpha, const fl
 	blas.sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans,
 		(blasint)rows, (blasint)cols, (blasint)k, alpha, a, (blasint)lda, b, (blasint)ldb,
 		beta, c, (blasint)ldc);
+}
+
+struct warming {
+	pthread_barrier_t all;
+	float *x;			/* [threads x 2 WARM^2] */
+};
+
+static void
+warm_part(void *arg, size_t part, unsigned worker)
+{
+	struct warming *w = arg;
+	float *x = w->x + part * 2 * WARM * WARM;
+
+	(void)worker;
+	/* All at once, so that each is given a buffer of its own. */
+	(void)pthread_barrier_wait(&w->all);
+	gemm(false, false, WARM, WARM, WARM, 1, x, WARM, x, WARM, 0, x + WARM * WARM, WARM);
+	(void)pthread_barrier_wait(&w->all);
+}
+
+int
+mat_warm(struct pool *pool, struct err *e)
+{
+	unsigned threads = pool_threads(pool);
+	struct warming w;
+	int r = -1;
+
+	if (!have_room(threads))
+		return err_nomem(e);
+	w.x = mem_aligned(threads, 2 * sizeof *w.x * WARM * WARM, e);
+	if (w.x != NULL && pthread_barrier_init(&w.all, NULL, threads) == 0) {
+		pool_run(pool, threads, warm_part, &w);
+		pthread_barrier_destroy(&w.all);
+		r = 0;
+	} else if (w.x != NULL)
+		err_nomem(e);
+	free(w.x);
+	return r;
 }
 
 struct mul {

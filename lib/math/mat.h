@@ -22,10 +22,16 @@ struct mat { float *x; size_t rows, cols, ld; };	/* ld >= cols: floats from row 
 #define MAT_BLOCK_ROWS 512
 
 /*
- * Load BLAS. ERR_UNAVAILABLE naming the package when there is none. Call
+ * Load BLAS. ERR_UNAVAILABLE naming the package when there is none, ERR_TEMPFAIL without memory for it. Call
  * before threads start (it may set OPENBLAS_CORETYPE). Later calls are free.
  */
 int mat_open(struct err *e);
+/*
+ * Let BLAS take the memory that it needs for each thread of the pool now, and
+ * fail with ERR_TEMPFAIL where there is none: OpenBLAS would look for it for
+ * ever. After mat_open, before the pool does anything else.
+ */
+int mat_warm(struct pool *, struct err *e);
 /* The kernel that suits this CPU ("SkylakeX", "Haswell"); NULL: left to OpenBLAS. Loads nothing. */
 const char *mat_choice(void);
 /* Kernel in use ("SkylakeX"), version text; "none" before mat_open. */

@@ -87,31 +87,25 @@ void
 fit_params_write(const struct fit_params *p, const struct router *r, struct jsonw *w)
 {
 	jsonw_kstr(w, "objective", p->best ? "best" : "score");
-	p->kind->params_write(p->kind->params(r->scorer), w);
-	mode_params_write(&r->mode_params, w);
+	p->kind->params_write(r != NULL ? p->kind->params(r->scorer) : p->scorer, w);
+	mode_params_write(r != NULL ? &r->mode_params : &p->mode, w);
 }
 
 uint64_t
 fit_memory(const struct fit_params *p, const struct dataset *ds)
 {
-	bool lsa = strcmp(p->embed.kind, "lsa") == 0;
-	uint64_t d = p->embed.dim != 0 ? p->embed.dim : lsa ? 256 : 384, text = 0, read = 0, matrices;
-	uint64_t features = p->embed.max_features != 0 ? p->embed.max_features : EMBED_MAX_FEATURES;
-	size_t most = p->embed.max_bytes != 0 ? p->embed.max_bytes : EMBED_MAX_BYTES;
+	uint64_t kept, embedding, learning;
+	size_t d;
 
-	for (size_t i = 0; i < ds->n; i++) {
-		text += ds->query[i].n;
-		read += ds->query[i].n < most ? ds->query[i].n : most;
-	}
-	matrices = (uint64_t)ds->n * (d * 4 + (uint64_t)ds->m * 12) +
-	    p->kind->memory(p->scorer, ds->n, d, ds->m) + expect_memory(ds->n, d, ds->m);
-	/*
-	 * lsa, measured: about 36 bytes for each byte of text that is read (terms
-	 * and counts), and three tall matrices on one side, one on the other.
-	 */
-	if (lsa)
-		matrices += 36 * read + (uint64_t)(d + 24) * (12 * (uint64_t)ds->n + 4 * features);
-	return matrices + text;
+	embedding = embed_memory(&p->embed, ds->query, ds->n, &kept, &d);
+	learning = kept + (uint64_t)ds->n * d * 4 + p->kind->memory(p->scorer, ds->n, d, ds->m) +
+	    expect_memory(ds->n, d, ds->m);
+	if (p->best)
+		learning += (uint64_t)ds->n * (16 * (uint64_t)ds->m + 64);
+	/* The router that is there, and a copy of the other queries' matrices. */
+	if (fittable_wanted(p, ds))
+		learning += (uint64_t)ds->n * (4 * d + 16 * (uint64_t)ds->m);
+	return embedding > learning ? embedding : learning;
 }
 
 static int
@@ -151,27 +145,30 @@ best_labels(const struct dataset *ds, const struct baseline *b, struct err *e)
 	return copy;
 }
 
-static void *
-fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct baseline *b,
-	const float *x, size_t d, struct pool *pool, struct err *e)
+void *
+fit_scorer(const struct fit_params *p, const struct dataset *ds, const struct fit_space *space,
+	struct pool *pool, struct err *e)
 {
-	struct dataset *labels = p->best ? best_labels(ds, b, e) : NULL;
-	const struct scorer_data data = { .n = ds->n, .d = d, .m = ds->m, .x = x,
-		.score = labels != NULL ? labels->score : ds->score,
-		.best = p->best, .seed = p->seed, .pool = pool,
-		.cancel = p->cancel };
+	struct scorer_data data = { .n = ds->n, .d = space->d, .m = ds->m, .x = space->x,
+		.score = ds->score, .weight = ds->weight, .best = p->best,
+		.seed = p->seed, .pool = pool, .cancel = p->cancel, .keep = &p->keep };
+	struct dataset *labels = NULL;
+	struct baseline b;
 	void *model;
 
-	if (p->best && labels == NULL)
-		return NULL;
+	if (p->best) {
+		baseline_compute(ds->score, ds->cost, ds->n, ds->m, &b);
+		if ((labels = best_labels(ds, &b, e)) == NULL)
+			return NULL;
+		data.score = labels->score;
+	}
 	model = p->kind->fit(p->scorer, &data, e);
 	dataset_free(labels);
 	return model;
 }
 
-/* Mean of each column's known cells; none for a column without any. NULL when memory lacks. */
-static float *
-column_means(const float *cells, size_t n, size_t m, float none, struct err *e)
+float *
+fit_column_means(const float *cells, size_t n, size_t m, float none, struct err *e)
 {
 	float *mean = mem_aligned(m, sizeof *mean, e);
 
@@ -189,150 +186,86 @@ column_means(const float *cells, size_t n, size_t m, float none, struct err *e)
 	return mean;
 }
 
+int
+fit_embed(const struct fit_params *p, const struct dataset *ds, struct pool *pool,
+	struct fit_space *space, struct err *e)
+{
+	*space = (struct fit_space){ .n = ds->n };
+	space->embed = embed_fit(&p->embed, ds->query, ds->n, pool, e);
+	if (space->embed == NULL || cancel_check(p->cancel, e) < 0)
+		goto fail;
+	space->d = embed_dim(space->embed);
+	if (ds->n > SIZE_MAX / space->d) {
+		err_nomem(e);
+		goto fail;
+	}
+	space->x = mem_aligned(ds->n * space->d, sizeof *space->x, e);
+	if (space->x == NULL || embed_batch(space->embed, ds->query, ds->n, space->x, pool, e) < 0)
+		goto fail;
+	return 0;
+fail:
+	fit_space_finish(space);
+	return -1;
+}
+
+void
+fit_space_finish(struct fit_space *space)
+{
+	embed_free(space->embed);
+	free(space->x);
+	*space = (struct fit_space){ 0 };
+}
+
 struct router *
 fit_router(const struct fit_params *p, const struct dataset *ds, struct pool *pool, struct err *e)
 {
 	struct router *r = mem_calloc(1, sizeof *r, e);
+	struct fit_space space = { 0 };
 	struct baseline b;
-	float *x = NULL;
-	size_t d;
 
 	if (r == NULL)
 		return NULL;
-	r->embed = embed_fit(&p->embed, ds->query, ds->n, pool, e);
-	if (r->embed == NULL || copy_names(r, ds, e) < 0)
+	if (fit_embed(p, ds, pool, &space, e) < 0)
 		goto fail;
-	d = embed_dim(r->embed);
-	if (ds->n > SIZE_MAX / d || (x = mem_aligned(ds->n * d, sizeof *x, e)) == NULL) {
-		err_nomem(e);
-		goto fail;
-	}
-	if (embed_batch(r->embed, ds->query, ds->n, x, pool, e) < 0)
+	r->embed = space.embed;
+	r->kind = p->kind;
+	r->d = space.d;
+	r->scorer = fit_scorer(p, ds, &space, pool, e);
+	space.embed = NULL;
+	if (r->scorer == NULL || copy_names(r, ds, e) < 0)
 		goto fail;
 	baseline_compute(ds->score, ds->cost, ds->n, ds->m, &b);
-	r->kind = p->kind;
-	r->d = d;
 	r->scored = ds->m;
-	r->score_mean = column_means(ds->score, ds->n, ds->m, 0.5f, e);
-	r->scorer = fit_scorer(p, ds, &b, x, d, pool, e);
-	r->cost_mean = column_means(ds->cost, ds->n, ds->m, -1, e);
-	r->latency_mean = column_means(ds->latency, ds->n, ds->m, -1, e);
-	if (r->scorer == NULL || r->score_mean == NULL || r->cost_mean == NULL || r->latency_mean == NULL)
+	r->score_mean = fit_column_means(ds->score, ds->n, ds->m, 0.5f, e);
+	r->cost_mean = fit_column_means(ds->cost, ds->n, ds->m, -1, e);
+	r->latency_mean = fit_column_means(ds->latency, ds->n, ds->m, -1, e);
+	if (r->score_mean == NULL || r->cost_mean == NULL || r->latency_mean == NULL)
 		goto fail;
 	r->best_single = b.best;
 	r->cheapest = b.cheapest;
 	r->seed = p->seed;
-	if (!p->scores_alone && expect_fit(ds, x, d, pool, p->cancel, &r->expect, e) < 0)
+	if (!p->scores_alone &&
+	    expect_fit(ds, space.x, space.d, pool, p->cancel, &r->expect, e) < 0)
 		goto fail;
-	free(x);
-	x = NULL;
+	fit_space_finish(&space);
 	if (fittable_run(p, ds, r, pool, e) < 0)
 		goto fail;
 	return r;
 fail:
-	free(x);
+	fit_space_finish(&space);
 	router_free(r);
 	return NULL;
 }
 
-/* Rows of one fold, or of all the others. Returns how many. */
-static size_t
-fold_rows(const size_t *fold, size_t n, size_t which, bool inside, size_t *rows)
-{
-	size_t k = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if ((fold[i] == which) == inside)
-			rows[k++] = i;
-	return k;
-}
-
-struct cv {
-	const struct fit_params *params;
-	const struct dataset *ds;
-	size_t *fold;			/* [n] */
-	size_t *rows;			/* [n] scratch */
-	size_t *choice, *best;		/* [n] */
-	size_t *part;			/* [n] choices of a fold */
-	struct slice *text;		/* [n] texts of a fold */
-};
-
-static int
-one_fold(struct cv *cv, size_t which, struct pool *pool, struct err *e)
-{
-	struct fit_params params = *cv->params;
-	struct policy policy;
-	size_t n = fold_rows(cv->fold, cv->ds->n, which, false, cv->rows), status;
-	struct dataset *train;
-	struct router *r = NULL;
-
-	if (n == 0 || n == cv->ds->n)
-		return 0;
-	train = dataset_subset(cv->ds, cv->rows, n, e);
-	params.scores_alone = true;
-	if (train == NULL || (r = fit_router(&params, train, pool, e)) == NULL) {
-		dataset_free(train);
-		return -1;
-	}
-	policy = router_policy(r);
-	n = fold_rows(cv->fold, cv->ds->n, which, true, cv->rows);
-	for (size_t i = 0; i < n; i++)
-		cv->text[i] = cv->ds->query[cv->rows[i]];
-	status = (size_t)router_batch(r, &policy, cv->text, n, cv->part, NULL, pool, e);
-	for (size_t i = 0; i < n; i++) {
-		cv->choice[cv->rows[i]] = cv->part[i];
-		cv->best[cv->rows[i]] = r->best_single;
-	}
-	router_free(r);
-	dataset_free(train);
-	return (int)status;
-}
-
-static int
-judge(const struct dataset *ds, const size_t *choice, const size_t *best, size_t cheapest,
-	uint64_t seed, struct pool *pool, struct eval_result *out, struct err *e)
+int
+fit_judge(const struct dataset *ds, const size_t *choice, const size_t *best, uint64_t seed,
+	struct pool *pool, struct eval_result *out, struct err *e)
 {
 	struct eval_input in = { .n = ds->n, .m = ds->m, .score = ds->score, .cost = ds->cost,
-		.choice = choice, .best = best, .cheapest = cheapest, .min_full = 2,
+		.choice = choice, .best = best, .cheapest = POLICY_NONE, .min_full = 2,
 		.draws = EVAL_DRAWS, .seed = seed };
 
 	return eval_run(&in, pool, out, e);
-}
-
-int
-fit_cv(const struct fit_params *p, const struct dataset *ds, size_t folds, struct pool *pool,
-	const struct progress *progress, struct cancel *cancel, struct eval_result *out,
-	struct err *e)
-{
-	struct cv cv = { .params = p, .ds = ds };
-	size_t *block = mem_calloc(ds->n, 5 * sizeof *block, e);
-	int r = -1;
-
-	if (folds > ds->n)
-		err_set(e, ERR_INPUT, "%zu folds, but only %zu queries", folds, ds->n);
-	cv.text = mem_calloc(ds->n, sizeof *cv.text, e);
-	if (block == NULL || cv.text == NULL || folds > ds->n)
-		goto out;
-	cv.fold = block;
-	cv.rows = block + ds->n;
-	cv.choice = block + 2 * ds->n;
-	cv.best = block + 3 * ds->n;
-	cv.part = block + 4 * ds->n;
-	for (size_t i = 0; i < ds->n; i++) {
-		cv.fold[i] = split_fold(ds->query_id[i], p->seed, folds);
-		cv.choice[i] = POLICY_NONE;
-	}
-	for (size_t k = 0; k < folds; k++) {
-		if (progress != NULL)
-			progress_show(progress, "cross-validation", (double)k, (double)folds, "folds");
-		if (cancel_check(cancel, e) < 0 || one_fold(&cv, k, pool, e) < 0)
-			goto out;
-	}
-	r = judge(ds, cv.choice, cv.best, POLICY_NONE, p->seed, pool, out, e);
-out:
-	free(block);
-	free(cv.text);
-	return r;
 }
 
 struct loo {
@@ -440,7 +373,7 @@ fit_loo(const struct router *r, const struct dataset *ds, uint64_t seed, struct 
 	column_sums(ds, sum, block + 2 * ds->n);
 	take_rows(ds, seed, taken, block);
 	pool_run(pool, (ds->n + LOO_BLOCK - 1) / LOO_BLOCK, loo_block, &l);
-	status = judge(ds, l.choice, l.best, POLICY_NONE, seed, pool, out, e);
+	status = fit_judge(ds, l.choice, l.best, seed, pool, out, e);
 out:
 	for (unsigned i = 0; scratch != NULL && i < workers; i++)
 		router_scratch_free(scratch[i]);
@@ -530,6 +463,14 @@ fit_record_write(const struct fit_record *f, struct jsonw *w)
 	jsonw_kint(w, "seed", (int64_t)f->seed);
 	write_baselines(ds, f->baseline, w);
 	write_estimate("cv", f->cv, f->folds, w);
+	if (f->folds > 0)
+		jsonw_kint(w, "unlearned_folds", (int64_t)f->unlearned);
+	if (f->weights != NULL)
+		jsonw_kstr(w, "sample_weights", f->weights);
+	if (f->search != NULL) {
+		jsonw_key(w, "search");
+		jsonw_raw(w, f->search, strlen(f->search));
+	}
 	write_estimate("loo", f->loo, 0, w);
 	write_index(f->router != NULL ? router_knn(f->router) : NULL, w);
 	jsonw_kstr(w, "blas_core", mat_core());

@@ -28,6 +28,7 @@ struct fit_params {
 	bool best;		/* objective best: neighbours vote for their best model */
 	uint64_t seed;
 	struct cancel *cancel;	/* may be NULL */
+	struct checkpoint_at keep;	/* where pieces of a long training are kept; zeroed: nowhere */
 	struct mode_params mode;	/* router_mode and its like */
 	bool scores_alone;	/* no cost and response time, and no table unless a mode is asked for */
 };
@@ -38,7 +39,10 @@ void fit_params_init(struct fit_params *, const struct scorer_kind *);
  */
 int fit_params_set(struct fit_params *, const char *name, const char *value, struct err *e);
 
-/* Bytes that training will hold at its peak, roughly: matrices, vectors, texts. */
+/*
+ * Bytes that training will hold at its peak beside the dataset, as an upper
+ * bound: what the embedder is learned with, vectors, what the kind holds.
+ */
 uint64_t fit_memory(const struct fit_params *, const struct dataset *);
 
 /* Learn. NULL and err on failure; release with router_free. */
@@ -46,12 +50,26 @@ struct router *fit_router(const struct fit_params *, const struct dataset *, str
 	struct err *e);
 
 /*
- * K-fold cross-validation by query: embedder and router are learned anew on
- * each fold's training side, best single chosen there too; the held-out choices
- * of all folds are judged together. folds <= queries.
+ * The same in two steps, so that several trainings can share the first. fit_embed
+ * learns an embedder from the texts and turns them into vectors; fit_scorer
+ * learns from these; release its model with the kind's free.
  */
-int fit_cv(const struct fit_params *, const struct dataset *, size_t folds, struct pool *,
-	const struct progress *, struct cancel *, struct eval_result *out, struct err *e);
+struct fit_space {
+	struct embedder *embed;		/* owned; router_free has it once a router was made of it */
+	float *x;			/* [n x d] */
+	size_t n, d;
+};
+int fit_embed(const struct fit_params *, const struct dataset *, struct pool *, struct fit_space *,
+	struct err *e);
+void fit_space_finish(struct fit_space *);	/* zeroed memory is fine */
+void *fit_scorer(const struct fit_params *, const struct dataset *, const struct fit_space *,
+	struct pool *, struct err *e);
+/* Mean of each column's known cells [m]; none for a column without any. NULL when memory lacks; free(3). */
+float *fit_column_means(const float *cells, size_t n, size_t m, float none, struct err *e);
+
+/* Outcome of choices on a dataset's full rows: choice, best [n], POLICY_NONE = a row that does not count. */
+int fit_judge(const struct dataset *, const size_t *choice, const size_t *best, uint64_t seed,
+	struct pool *, struct eval_result *out, struct err *e);
 
 /* fit_loo compares about this many pairs of queries, but leaves out at least that many in turn. */
 #define FIT_LOO_PAIRS ((size_t)40000000)
@@ -60,7 +78,7 @@ int fit_cv(const struct fit_params *, const struct dataset *, size_t folds, stru
  * Leave-one-out on a fitted knn router (nothing is compared for other kinds):
  * each query scored without its own row.
  * The embedder has seen the text but never the scores, so it is a little
- * kinder than fit_cv, and much cheaper.
+ * kinder than crossval_run, and much cheaper.
  */
 int fit_loo(const struct router *, const struct dataset *, uint64_t seed, struct pool *,
 	struct eval_result *out, struct err *e);
@@ -70,12 +88,14 @@ struct fit_record {
 	const struct dataset *data;
 	const struct baseline *baseline;
 	const struct eval_result *cv, *loo;
-	size_t folds;
+	size_t folds, unlearned;	/* of them, those that knew nothing but means */
 	uint64_t seed;
+	const char *weights;		/* what queries count for: "record", "uniform", "task"; NULL = nobody said */
+	const char *search;		/* JSON text on the search for hyperparameters; NULL = there was none */
 	const struct router *router;	/* its index, when it has one */
 };
 void fit_record_write(const struct fit_record *, struct jsonw *);
-/* The hyperparameters as a JSON object's members. */
+/* The hyperparameters as a JSON object's members: as the router has them, or, NULL, as they are asked for. */
 void fit_params_write(const struct fit_params *, const struct router *, struct jsonw *);
 
 #endif

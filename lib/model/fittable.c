@@ -62,6 +62,8 @@ add_fold(struct work *w, size_t fold, size_t room, struct mode_table *t, float *
 {
 	const struct policy policy = POLICY_INIT;
 	const struct dataset *ds = w->ds;
+	struct fit_params params = w->params;
+	struct err why = ERR_INIT;
 	size_t n = side(w, fold, false), m = ds->m;
 	struct dataset *train;
 	struct router *r = NULL;
@@ -69,9 +71,17 @@ add_fold(struct work *w, size_t fold, size_t room, struct mode_table *t, float *
 
 	if (n == 0 || n == ds->n)
 		return 0;
+	params.keep = checkpoint_below(&w->params.keep, "table.%zu", fold);
 	train = dataset_subset(ds, w->rows, n, e);
-	if (train == NULL || (r = fit_router(&w->params, train, w->pool, e)) == NULL)
+	if (train == NULL)
 		goto out;
+	if ((r = fit_router(&params, train, w->pool, &why)) == NULL) {
+		/* A handful of texts from which nothing can be learned: the other folds serve. */
+		status = why.code == ERR_INPUT ? 0 : -1;
+		if (status < 0 && e != NULL)
+			*e = why;
+		goto out;
+	}
 	n = side(w, fold, true);
 	n = n < room - t->n ? n : room - t->n;
 	for (size_t i = 0; i < n; i++)

@@ -75,6 +75,7 @@ struct outside {
 	float *mean;			/* [parts x m] mean scores of the rows left in, by part */
 	size_t *part;			/* [n] part that a row is left out with */
 	size_t parts;
+	const char *name;		/* of the division, in a checkpoint */
 };
 
 struct predicting {
@@ -194,6 +195,60 @@ subset_make(const struct scorer_data *from, const struct outside *out, size_t pa
 	return 0;
 }
 
+/* The predictions of a member for a part, gathered from or (back) spread to their rows. */
+static void
+copy_part(struct outside *o, size_t place, size_t part, bool near, float *to, bool back)
+{
+	size_t m = o->m;
+
+	for (size_t i = 0; i < o->n; i++) {
+		float *from = o->score[place] + i * m;
+
+		if (o->part[i] != part)
+			continue;
+		memcpy(back ? from : to, back ? to : from, m * sizeof *to);
+		if (near && back)
+			o->near[i] = to[m];
+		else if (near)
+			to[m] = o->near[i];
+		to += m + 1;
+	}
+}
+
+/* Fit a member without a part and let it predict that, unless a checkpoint has what it said. */
+static int
+member_out(const struct hybrid *h, const struct scorer_data *data, struct outside *out, size_t part,
+	size_t k, struct subset *s, struct err *e)
+{
+	const struct checkpoint_at at = checkpoint_below(data->keep, "%s.%zu.%zu", out->name, part, k);
+	const struct scorer_kind *kind = h->kind[k];
+	float *flat = mem_calloc(data->n - s->data.n, (data->m + 1) * sizeof *flat, e);
+	const struct checkpoint_part piece = { flat,
+		(data->n - s->data.n) * (data->m + 1) * sizeof *flat };
+	bool near = kind == &knn_kind;
+	void *model;
+	int r = -1;
+
+	if (flat == NULL)
+		return -1;
+	if (checkpoint_get(&at, &piece, 1)) {
+		copy_part(out, k, part, near, flat, true);
+		free(flat);
+		return 0;
+	}
+	s->data.keep = &at;
+	model = cancel_check(data->cancel, e) < 0 ? NULL :
+	    kind->fit(h->params.of[h->which[k]].bytes, &s->data, e);
+	if (model != NULL && (r = predict_part(h, data, out, model, k, part, e)) == 0) {
+		copy_part(out, k, part, near, flat, false);
+		checkpoint_drop(&at);
+		r = checkpoint_put(&at, &piece, 1, e);
+	}
+	kind->free(model);
+	free(flat);
+	return r;
+}
+
 /* Fit the members without one part and let them predict it. */
 static int
 leave_out(const struct hybrid *h, const struct scorer_data *data, struct outside *out, size_t part,
@@ -213,15 +268,9 @@ leave_out(const struct hybrid *h, const struct scorer_data *data, struct outside
 		goto out;
 	memcpy(out->mean + part * data->m, mean.score_mean, data->m * sizeof *out->mean);
 	target_finish(&mean);
-	for (size_t k = 0; k < h->n_members; k++) {
-		void *model = cancel_check(data->cancel, e) < 0 ? NULL :
-		    h->kind[k]->fit(h->params.of[h->which[k]].bytes, &s.data, e);
-		int status = model == NULL ? -1 : predict_part(h, data, out, model, k, part, e);
-
-		h->kind[k]->free(model);
-		if (status < 0)
+	for (size_t k = 0; k < h->n_members; k++)
+		if (member_out(h, data, out, part, k, &s, e) < 0)
 			goto out;
-	}
 	r = 0;
 out:
 	subset_finish(&s);
@@ -240,9 +289,9 @@ outside_finish(struct outside *o)
 
 static int
 outside_begin(struct outside *o, const struct hybrid *h, const struct scorer_data *data,
-	size_t parts, struct err *e)
+	size_t parts, const char *name, struct err *e)
 {
-	*o = (struct outside){ .n = data->n, .m = data->m, .parts = parts };
+	*o = (struct outside){ .n = data->n, .m = data->m, .parts = parts, .name = name };
 	o->near = mem_calloc(data->n, sizeof *o->near, e);
 	o->part = mem_calloc(data->n, sizeof *o->part, e);
 	o->mean = mem_calloc(parts, data->m * sizeof *o->mean, e);
@@ -296,17 +345,18 @@ column(const struct outside *o, const float *truth, size_t members, size_t k, si
 
 /* A row of one cell says nothing of differences; where there are no others, plain deviations serve. */
 static void
-add_products(const struct outside *o, const float *truth, size_t members, bool centred,
+add_products(const struct outside *o, const struct scorer_data *data, size_t members, bool centred,
 	double *row, double a[][HYBRID_MEMBERS + 1], double *b)
 {
 	const size_t last = members + 1;
 
 	for (size_t i = 0; i < o->n; i++) {
-		const float *t = truth + i * o->m;
+		const float *t = data->score + i * o->m;
+		double w = data->weight != NULL ? (double)data->weight[i] : 1;
 		size_t known = 0;
 
 		for (size_t k = 0; k <= last; k++) {
-			const float *cell = column(o, truth, members, k, i);
+			const float *cell = column(o, data->score, members, k, i);
 
 			known = centre(cell, t, o->m, row + k * o->m);
 			for (size_t j = 0; j < o->m && !centred; j++)
@@ -316,10 +366,10 @@ add_products(const struct outside *o, const float *truth, size_t members, bool c
 			continue;
 		for (size_t k = 0; k < last; k++) {
 			for (size_t j = 0; j < o->m; j++)
-				b[k] += row[k * o->m + j] * row[last * o->m + j];
+				b[k] += w * row[k * o->m + j] * row[last * o->m + j];
 			for (size_t l = 0; l < last; l++)
 				for (size_t j = 0; j < o->m; j++)
-					a[k][l] += row[k * o->m + j] * row[l * o->m + j];
+					a[k][l] += w * row[k * o->m + j] * row[l * o->m + j];
 		}
 	}
 }
@@ -344,7 +394,7 @@ solve_weights(double a[][HYBRID_MEMBERS + 1], const double *b, size_t n, double 
 }
 
 static int
-fit_weights(struct hybrid *h, const struct outside *o, const float *truth, struct err *e)
+fit_weights(struct hybrid *h, const struct outside *o, const struct scorer_data *data, struct err *e)
 {
 	double a[HYBRID_MEMBERS + 1][HYBRID_MEMBERS + 1] = { { 0 } };
 	double b[HYBRID_MEMBERS + 1] = { 0 }, w[HYBRID_MEMBERS + 1] = { 0 }, trace = 0;
@@ -353,9 +403,9 @@ fit_weights(struct hybrid *h, const struct outside *o, const float *truth, struc
 
 	if (row == NULL)
 		return -1;
-	add_products(o, truth, n, true, row, a, b);
+	add_products(o, data, n, true, row, a, b);
 	if (a[0][0] <= 0)
-		add_products(o, truth, n, false, row, a, b);
+		add_products(o, data, n, false, row, a, b);
 	free(row);
 	for (size_t k = 0; k < n; k++) {
 		w[k] = 1 / (double)n;
@@ -439,10 +489,10 @@ out:
 }
 
 /* What trusting the blend wins over falling back, on a row with this cosine. */
-struct outcome { float near; double gain; size_t region; };
+struct outcome { float near; double gain, weight; size_t region; };
 
 /* Sums of a region's outcomes above the threshold; region 0 stands for the rows left out at random. */
-struct region { double n, sum, square; };	/* n: rows in all */
+struct region { double n, sum, square; };	/* n: rows in all, by their weights */
 
 static int
 by_near(const void *a, const void *b)
@@ -471,13 +521,13 @@ low_cosine(const struct outside *random, float *out, struct err *e)
 
 /* Outcomes of the rows where both choices' scores are known; together: all in region 0. */
 static size_t
-outcomes(const struct hybrid *h, const struct outside *o, const float *truth, bool together,
+outcomes(const struct hybrid *h, const struct outside *o, const struct scorer_data *data, bool together,
 	struct region *of, struct outcome *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < o->n; i++) {
-		const float *t = truth + i * o->m, *mean = o->mean + o->part[i] * o->m;
+		const float *t = data->score + i * o->m, *mean = o->mean + o->part[i] * o->m;
 		size_t best = 0, single = 0;
 		double top = -INFINITY;
 
@@ -496,10 +546,11 @@ outcomes(const struct hybrid *h, const struct outside *o, const float *truth, bo
 		}
 		if (!isnan(t[best]) && !isnan(t[single]))
 			out[n++] = (struct outcome){ o->near[i], (double)t[best] - (double)t[single],
+				data->weight != NULL ? (double)data->weight[i] : 1,
 				together ? 0 : o->part[i] + 1 };
 	}
 	for (size_t i = 0; i < n; i++)
-		of[out[i].region].n++;
+		of[out[i].region].n += out[i].weight;
 	return n;
 }
 
@@ -531,7 +582,7 @@ worth(const struct region *of, size_t regions)
  */
 static int
 fit_guard(struct hybrid *h, const struct outside *random, const struct outside *regions,
-	const float *truth, float most, struct outcome *all, struct err *e)
+	const struct scorer_data *data, float most, struct outcome *all, struct err *e)
 {
 	struct region *of = mem_calloc(regions->parts + 1, sizeof *of, e);
 	double *value = mem_calloc(2 * random->n, sizeof *value, e), best = -INFINITY;
@@ -542,14 +593,14 @@ fit_guard(struct hybrid *h, const struct outside *random, const struct outside *
 		free(value);
 		return -1;
 	}
-	n = outcomes(h, random, truth, true, of, all);
-	n += outcomes(h, regions, truth, false, of, all + n);
+	n = outcomes(h, random, data, true, of, all);
+	n += outcomes(h, regions, data, false, of, all + n);
 	qsort(all, n, sizeof *all, by_near);
 	for (i = n; i-- > 0;) {
 		struct region *r = &of[all[i].region];
 
-		r->sum += all[i].gain;
-		r->square += all[i].gain * all[i].gain;
+		r->sum += all[i].weight * all[i].gain;
+		r->square += all[i].weight * all[i].gain * all[i].gain;
 		value[i] = -INFINITY;
 		if (all[i].near * (1 + (float)RAMP) <= most &&
 		    (i == 0 || all[i - 1].near < all[i].near))
@@ -578,25 +629,25 @@ fit_blend(struct hybrid *h, const struct scorer_data *data, struct err *e)
 	float most;
 	int r = -1;
 
-	if (outside_begin(&random, h, data, h->params.folds, e) < 0)
+	if (outside_begin(&random, h, data, h->params.folds, "random", e) < 0)
 		goto out;
 	for (size_t i = 0; i < data->n; i++) {
 		struct rng g = rng_split(data->seed, i);
 
 		random.part[i] = (size_t)rng_below(&g, random.parts);
 	}
-	if (outside_run(&random, h, data, e) < 0 || fit_weights(h, &random, data->score, e) < 0)
+	if (outside_run(&random, h, data, e) < 0 || fit_weights(h, &random, data, e) < 0)
 		goto out;
 	r = 0;
 	if (!h->params.guard || hybrid_knn(h) == NULL)
 		goto out;
 	r = -1;
 	all = mem_calloc(data->n, 2 * sizeof *all, e);
-	if (all == NULL || outside_begin(&regions, h, data, h->params.regions, e) < 0 ||
+	if (all == NULL || outside_begin(&regions, h, data, h->params.regions, "region", e) < 0 ||
 	    cluster(data, regions.parts, regions.part, e) < 0 ||
 	    outside_run(&regions, h, data, e) < 0 || low_cosine(&random, &most, e) < 0)
 		goto out;
-	r = fit_guard(h, &random, &regions, data->score, most, all, e);
+	r = fit_guard(h, &random, &regions, data, most, all, e);
 out:
 	outside_finish(&random);
 	outside_finish(&regions);
@@ -649,9 +700,12 @@ fit(const void *params, const struct scorer_data *data, struct err *e)
 	if (target_init(&h->target, data, e) < 0)
 		goto fail;
 	for (size_t k = 0; k < h->n_members; k++) {
+		const struct checkpoint_at at = checkpoint_below(data->keep, "member.%zu", k);
 		void *slot = h->params.of[h->which[k]].bytes;
+		struct scorer_data own = *data;
 
-		h->model[k] = h->kind[k]->fit(slot, data, e);
+		own.keep = &at;
+		h->model[k] = cancel_check(data->cancel, e) < 0 ? NULL : h->kind[k]->fit(slot, &own, e);
 		if (h->model[k] == NULL)
 			goto fail;
 		h->weight[k] = 1 / (float)h->n_members;

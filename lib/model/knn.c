@@ -223,24 +223,27 @@ prepare(struct knn *knn, struct err *e)
 
 /* Matrix with NaN for a missing cell into one with -1; means of the columns. */
 static size_t
-copy_cells(const float *from, size_t n, size_t m, float none, float *to, float *mean)
+copy_cells(const float *from, const float *weight, size_t n, size_t m, float none, float *to,
+	float *mean)
 {
 	size_t known = 0;
 
 	for (size_t j = 0; j < m; j++) {
-		double sum = 0;
+		double sum = 0, total = 0;
 		size_t count = 0;
 
 		for (size_t i = 0; i < n; i++) {
+			double w = weight != NULL ? (double)weight[i] : 1;
 			float x = from[i * m + j];
 
 			to[i * m + j] = isnan(x) ? -1 : x;
 			if (!isnan(x)) {
-				sum += (double)x;
+				sum += w * (double)x;
+				total += w;
 				count++;
 			}
 		}
-		mean[j] = count > 0 ? (float)(sum / (double)count) : none;
+		mean[j] = count > 0 ? (float)(sum / total) : none;
 		known += count;
 	}
 	return known;
@@ -274,9 +277,17 @@ fit(const struct knn_params *params, const struct scorer_data *ds, struct err *e
 		goto fail;
 	for (size_t i = 0; i < cells; i++)
 		rows[i] = dot_to_half(ds->x[i]);
-	copy_cells(ds->score, n, m, 0.5f, score, score_mean);
-	if (ds->cost == NULL || copy_cells(ds->cost, n, m, -1, cost, cost_mean) == 0)
+	copy_cells(ds->score, ds->weight, n, m, 0.5f, score, score_mean);
+	if (ds->cost == NULL || copy_cells(ds->cost, ds->weight, n, m, -1, cost, cost_mean) == 0)
 		knn->cost = NULL;
+	if (ds->weight != NULL) {
+		float *weight = knn->owned[5] = mem_aligned(n, sizeof *weight, e);
+
+		if (weight == NULL)
+			goto fail;
+		memcpy(weight, ds->weight, n * sizeof *weight);
+		knn->weight = weight;
+	}
 	if (prepare(knn, e) < 0)
 		goto fail;
 	if (!knnindex_wanted(&knn->params, n, knn->params.n_neighbors)) {
@@ -297,7 +308,7 @@ knn_fit(const struct knn_params *params, const struct dataset *ds, const float *
 	struct err *e)
 {
 	const struct scorer_data data = { .n = ds->n, .d = d, .m = ds->m, .x = vectors,
-		.score = ds->score, .cost = ds->cost };
+		.score = ds->score, .cost = ds->cost, .weight = ds->weight };
 
 	return fit(params, &data, e);
 }
@@ -341,6 +352,8 @@ knn_save(const struct knn *knn, const char *prefix, struct tensorfile_writer *w,
 	if (put(&p, "knn.rows", DTYPE_F16, n, knn->d, knn->rows, e) < 0 ||
 	    put(&p, "knn.scores", DTYPE_F32, n, m, knn->score, e) < 0 ||
 	    put(&p, "knn.score_mean", DTYPE_F32, m, 0, knn->score_mean, e) < 0)
+		return -1;
+	if (knn->weight != NULL && put(&p, "knn.weight", DTYPE_F32, n, 0, knn->weight, e) < 0)
 		return -1;
 	if (knnindex_save(knn, prefix, w, e) < 0)
 		return -1;
@@ -407,6 +420,21 @@ load_costs(struct knn *knn, const struct place *p, struct err *e)
 	return check_range("knn.cost_mean", knn->cost_mean, knn->m, 0, 1e6f, true, e);
 }
 
+/* Rows that count for more or less than one; most files have none. */
+static int
+load_weight(struct knn *knn, const struct place *p, struct err *e)
+{
+	const struct tensor *t;
+	char full[SCORER_NAME];
+
+	if (tensorfile_find(p->from, scorer_tensor(full, p->prefix, "knn.weight")) == NULL)
+		return 0;
+	if ((t = need(p, "knn.weight", DTYPE_F32, knn->n, 0, e)) == NULL)
+		return -1;
+	knn->weight = t->data;
+	return check_range("knn.weight", knn->weight, knn->n, 1e-9f, 1e9f, false, e);
+}
+
 static int
 load_tensors(struct knn *knn, const struct tensorfile *f, const char *prefix, struct err *e)
 {
@@ -428,7 +456,8 @@ load_tensors(struct knn *knn, const struct tensorfile *f, const char *prefix, st
 	knn->score_mean = t->data;
 	if (check_rows(knn->rows, knn->n * knn->d, e) < 0 ||
 	    check_range("knn.scores", knn->score, knn->n * knn->m, 0, 1, true, e) < 0 ||
-	    check_range("knn.score_mean", knn->score_mean, knn->m, 0, 1, false, e) < 0)
+	    check_range("knn.score_mean", knn->score_mean, knn->m, 0, 1, false, e) < 0 ||
+	    load_weight(knn, &p, e) < 0)
 		return -1;
 	return load_costs(knn, &p, e);
 }
@@ -484,8 +513,8 @@ knn_scratch_new(const struct knn *knn, struct err *e)
 	if (knn->params.ef_search > 0)
 		s->graph = hnsw_scratch_new(knn->n, graph_ef(knn, knn->params.ef_search), e);
 	if ((knn->params.ef_search > 0 && s->graph == NULL) || s->sim == NULL ||
-	    s->exact == NULL || s->work == NULL || s->candidate == NULL || s->code == NULL || s->near == NULL || s->index == NULL ||
-	    s->weight == NULL || s->sum == NULL) {
+	    s->exact == NULL || s->work == NULL || s->candidate == NULL || s->code == NULL ||
+	    s->near == NULL || s->index == NULL || s->weight == NULL || s->sum == NULL) {
 		knn_scratch_free(s);
 		return NULL;
 	}
@@ -627,6 +656,8 @@ weigh(const struct knn *knn, const float *q, struct knn_scratch *s)
 			s->weight[i] = exp((sim - best) / knn->params.temperature);
 			break;
 		}
+		if (knn->weight != NULL)
+			s->weight[i] *= (double)knn->weight[s->index[i]];
 	}
 }
 
@@ -722,7 +753,7 @@ kind_params_read(void *params, struct slice json, struct err *e)
 static uint64_t
 kind_memory(const void *params, size_t n, size_t d, size_t m)
 {
-	return knnindex_memory(params, n) + (uint64_t)n * (3 * (uint64_t)d + 8 * (uint64_t)m + 32);
+	return knnindex_memory(params, n) + (uint64_t)n * (3 * (uint64_t)d + 8 * (uint64_t)m + 36);
 }
 
 static void *

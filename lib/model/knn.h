@@ -53,7 +53,7 @@ struct knn_params {
 	double recall;			/* share of the 10 nearest that a search should find; 0.5..1 */
 	bool given;			/* n_neighbors was set; else it shrinks with few rows (knn_neighbors) */
 };
-#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, KNN_INDEX_AUTO, 16, 100, 0, 0.99, \
+#define KNN_PARAMS_INIT { 200, KNN_SOFTMAX, KNN_COSINE, 0.2, 1.0, KNN_INDEX_AUTO, 24, 80, 0, 0.99, \
 	false }
 
 /*
@@ -64,8 +64,8 @@ size_t knn_neighbors(const struct knn_params *, size_t n);
 
 /*
  * Set one by name: n_neighbors (k), weights, metric (distance_metric),
- * temperature, prior_weight, index, M, ef_construction, ef_search, recall. 0; 1 when the name is not one of them; -1 and
- * ERR_USAGE for a bad value.
+ * temperature, prior_weight, index, M, ef_construction, ef_search, recall. 0;
+ * 1 when the name is not one of them; -1 and ERR_USAGE for a bad value.
  */
 int knn_params_set(struct knn_params *, const char *name, const char *value, struct err *e);
 /* As members of an open JSON object. */
@@ -85,7 +85,8 @@ struct knn {
 	const uint16_t *rows;		/* [n x d] binary16 */
 	const float *score;		/* [n x m] 0..1, -1 = not observed */
 	const float *cost;		/* [n x m] USD, -1 = unknown; NULL when no cost is known */
-	const float *score_mean;	/* [m] over observed cells, 0.5 when a model has none */
+	const float *weight;		/* [n] what a row counts for beside its similarity, > 0; NULL = all 1 */
+	const float *score_mean;	/* [m] weighted, over observed cells, 0.5 when a model has none */
 	const float *cost_mean;		/* [m] USD, -1 = unknown */
 	/* Made of rows when fitted or loaded: */
 	float *half_norm;		/* [n] |row|^2 / 2, for the Euclidean metric */
@@ -96,7 +97,7 @@ struct knn {
 	struct hnsw graph;		/* n == 0: none, every row is compared */
 	bool graph_owned;		/* else borrowed from the file, but for first */
 	struct knn_recall recall;	/* of a fitted one */
-	void *owned[5];			/* blocks to free; a loaded knn borrows from its file */
+	void *owned[6];			/* blocks to free; a loaded knn borrows from its file */
 };
 
 /* The kind's table of functions (model/scorer); what follows is what it is made of. */
@@ -120,7 +121,7 @@ struct knn_scratch {
 	uint32_t *candidate;		/* [n] rows compared exactly */
 	int8_t *code;			/* [stride] of the query */
 	struct hnsw_scratch *graph;	/* NULL when there is no graph */
-	uint32_t *index;		/* [k] the neighbours; ascending row numbers when every row was compared */
+	uint32_t *index;		/* [k] the neighbours, ascending row numbers unless by a graph */
 	float *near;			/* [k] their exact similarities */
 	double *weight;			/* [k] */
 	double *sum;			/* [4 x m] */

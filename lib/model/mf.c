@@ -8,7 +8,6 @@
 #include "math/adam.h"
 #include "math/affine.h"
 #include "math/mat.h"
-#include "model/costhead.h"
 #include "model/target.h"
 
 #define MAX_WEIGHT 1e6f
@@ -18,7 +17,6 @@
 struct mf {
 	struct mf_params params;
 	struct target target;		/* of scores */
-	struct costhead cost;
 	size_t d, m;
 	size_t stride;			/* m padded */
 	enum dot_kernel kernel;
@@ -252,14 +250,63 @@ initialise(struct train *t)
 	t->adam.t = 0;
 }
 
-/* Train from scratch on the first n of rows. */
-static int
-train(struct train *t, size_t n, struct err *e)
+/* Where a training stands between two epochs, beside weights, moments and the order of the rows. */
+struct stand { struct rng rng; uint64_t epoch, adam; };
+
+#define PIECES 5
+static void
+pieces(struct train *t, struct stand *s, struct checkpoint_part out[PIECES])
 {
+	size_t bytes = t->total * sizeof(float);
+
+	out[0] = (struct checkpoint_part){ s, sizeof *s };
+	out[1] = (struct checkpoint_part){ t->w.x, bytes };
+	out[2] = (struct checkpoint_part){ t->adam.m, bytes };
+	out[3] = (struct checkpoint_part){ t->adam.v, bytes };
+	out[4] = (struct checkpoint_part){ t->rows, t->d->n * sizeof *t->rows };
+}
+
+/* Go on after the last epoch that a checkpoint holds. The order of the rows is checked: it is an index. */
+static int
+restore(struct train *t, const struct checkpoint_at *at, struct stand *s, struct err *e)
+{
+	struct checkpoint_part part[PIECES];
+
+	pieces(t, s, part);
+	if (!checkpoint_get(at, part, PIECES))
+		return 0;
+	t->rng = s->rng;
+	t->adam.t = s->adam;
+	for (size_t i = 0; i < t->d->n; i++)
+		if (t->rows[i] >= t->d->n)
+			return err_set(e, ERR_INPUT, "checkpoint: %s: row %lu of %zu", at->path,
+			    (unsigned long)t->rows[i], t->d->n);
+	return 0;
+}
+
+static int
+keep(struct train *t, const struct checkpoint_at *at, struct stand *s, struct err *e)
+{
+	struct checkpoint_part part[PIECES];
+
+	s->rng = t->rng;
+	s->adam = t->adam.t;
+	pieces(t, s, part);
+	return checkpoint_put(at, part, PIECES, e);
+}
+
+/* Train from scratch on the first n of rows; pass is the name of this in a checkpoint. */
+static int
+train(struct train *t, size_t n, unsigned pass, struct err *e)
+{
+	const struct checkpoint_at at = checkpoint_below(t->d->keep, "mf.%u", pass);
 	size_t batch = batch_of(t->params, n);
+	struct stand s = { .epoch = 0 };
 
 	initialise(t);
-	for (size_t epoch = 0; epoch < t->params->epochs; epoch++) {
+	if (restore(t, &at, &s, e) < 0)
+		return -1;
+	while (s.epoch < t->params->epochs) {
 		for (size_t i = n; i > 1; i--) {
 			size_t j = rng_below(&t->rng, i);
 			uint32_t row = t->rows[i - 1];
@@ -272,6 +319,9 @@ train(struct train *t, size_t n, struct err *e)
 				return -1;
 			step(t, t->rows + from, n - from < batch ? n - from : batch);
 		}
+		s.epoch++;
+		if (keep(t, &at, &s, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -373,13 +423,13 @@ train_twice(struct train *t, const struct mf *mf, struct err *e)
 		sum += t->d->weight == NULL ? 1 : (double)t->d->weight[i];
 	}
 	t->weight_scale = (double)n / sum;
-	if (train(t, n - probe, e) < 0)
+	if (train(t, n - probe, 0, e) < 0)
 		goto out;
 	collapse(t, mf);
 	s = sums_of(t, mf, probe > 0 ? n - probe : 0, n, y);
 	slope = slope_of(&s);
 	if (probe > 0) {
-		if (train(t, n, e) < 0)
+		if (train(t, n, 1, e) < 0)
 			goto out;
 		collapse(t, mf);
 	}
@@ -402,7 +452,7 @@ memory(const void *params, size_t n, size_t d, size_t m)
 	uint64_t k = p->latent_dim, batch = batch_of(p, n);
 
 	return 16 * (d * k + m * k + m + 64) + 8 * (d + 1) * (m + AFFINE_PAD) +
-	    4 * (batch * (d + 2 * k + 2 * m + AFFINE_PAD) + n) + costhead_memory(n, d, m);
+	    4 * (batch * (d + 2 * k + 2 * m + AFFINE_PAD) + n);
 }
 
 static void
@@ -413,7 +463,6 @@ mf_free(void *model)
 	if (mf == NULL)
 		return;
 	target_finish(&mf->target);
-	costhead_finish(&mf->cost);
 	free(mf->w);
 	free(mf->tensor);
 	free(mf);
@@ -469,7 +518,7 @@ fit(const void *params, const struct scorer_data *d, struct err *e)
 	else
 		done = mat_open(e) == 0 && target_init(&mf->target, &scores, e) == 0 &&
 		    shape_of(mf, e) == 0 && setup(&t, e) == 0 && train_twice(&t, mf, e) == 0 &&
-		    make_tensor(mf, e) == 0 && costhead_fit(&mf->cost, d, e) == 0;
+		    make_tensor(mf, e) == 0;
 	release(&t);
 	if (done)
 		return mf;
@@ -486,8 +535,7 @@ save(const void *model, const char *prefix, struct tensorfile_writer *w, struct 
 
 	if (mf->tensor == NULL)
 		return err_set(e, ERR_BUG, "a loaded matrix factorisation cannot be saved");
-	if (target_save(&mf->target, prefix, "mf", w, e) < 0 ||
-	    costhead_save(&mf->cost, prefix, "mf", w, e) < 0)
+	if (target_save(&mf->target, prefix, "mf", w, e) < 0)
 		return -1;
 	if (tensorfile_writer_add(w, target_name(name, prefix, "mf", ".weight"), DTYPE_F32, 2, shape,
 	    mf->tensor, e) < 0)
@@ -505,8 +553,7 @@ load_all(struct mf *mf, const struct tensorfile *f, const char *prefix, struct e
 
 	if (mf->d == 0 || mf->m == 0)
 		return err_set(e, ERR_INPUT, "%zu models, %zu dimensions", mf->m, mf->d);
-	if (target_load(&mf->target, f, prefix, "mf", mf->m, e) < 0 ||
-	    costhead_load(&mf->cost, f, prefix, "mf", mf->m, mf->d, e) < 0)
+	if (target_load(&mf->target, f, prefix, "mf", mf->m, e) < 0)
 		return -1;
 	mf->target.costs = false;
 	shape[0] = mf->m;
@@ -544,7 +591,6 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 
 struct scratch {
 	float *y;			/* [stride] */
-	struct costhead_scratch cost;
 };
 
 static void
@@ -555,7 +601,6 @@ scratch_free(void *scratch)
 	if (s == NULL)
 		return;
 	free(s->y);
-	costhead_scratch_finish(&s->cost);
 	free(s);
 }
 
@@ -568,7 +613,7 @@ scratch_new(const void *model, struct err *e)
 	if (s == NULL)
 		return NULL;
 	s->y = mem_aligned(mf->stride, sizeof *s->y, e);
-	if (s->y == NULL || costhead_scratch_init(&s->cost, &mf->cost, e) < 0) {
+	if (s->y == NULL) {
 		scratch_free(s);
 		return NULL;
 	}
@@ -588,7 +633,6 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 		affine_apply(mf->kernel, mf->w, mf->d, mf->stride, q, s->y);
 		target_predict(&mf->target, s->y, out, cost);
 	}
-	costhead_score(&mf->cost, q, &s->cost, cost);
 }
 
 const struct scorer_kind mf_kind = {

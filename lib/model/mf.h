@@ -11,7 +11,7 @@
  * did not see, and common to all models, so that the order is kept.
  * Source: Rendle et al. 2009 (BPR), arXiv:1205.2618; Ong et al. 2024
  * (RouteLLM), arXiv:2406.18665, section 4.2.
- * Depends on: model/target, model/costhead, math/adam, math/affine, math/mat.
+ * Depends on: model/target, math/adam, math/affine, math/mat.
  * Threads: training runs in the caller's; a fitted or loaded mf is immutable.
  */
 #ifndef LLMR_MODEL_MF_H

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "math/mat.h"
-#include "model/costhead.h"
 #include "model/mlptrain.h"
 
 #define MAX_WEIGHT 1e6f
@@ -18,7 +17,6 @@ struct mlp {
 	struct mlp_params params;
 	struct mlp_shape shape;
 	struct target target;		/* of scores */
-	struct costhead cost;
 	size_t d, m;
 	bool best;			/* outputs are logits */
 	enum dot_kernel kernel;
@@ -291,8 +289,7 @@ memory(const void *params, size_t n, size_t d, size_t m)
 	if (!mlp_shape_init(&s, p, d, m))
 		return UINT64_MAX;
 	/* Each net on a thread of its own, and the weights twice. */
-	return nets_for(p, n) * (mlptrain_memory(p, &s, n) + 8 * s.total) +
-	    costhead_memory(n, d, m);
+	return nets_for(p, n) * (mlptrain_memory(p, &s, n) + 8 * s.total);
 }
 
 static void
@@ -303,7 +300,6 @@ mlp_free(void *model)
 	if (mlp == NULL)
 		return;
 	target_finish(&mlp->target);
-	costhead_finish(&mlp->cost);
 	free(mlp->w);
 	free(mlp->tensor);
 	free(mlp);
@@ -326,9 +322,12 @@ static int
 one_net(const struct mlp *mlp, const struct scorer_data *d, size_t k, struct pool *pool,
 	struct err *e)
 {
+	const struct checkpoint_at keep = checkpoint_below(d->keep, "mlp.%zu", k);
+	struct scorer_data own = *d;
 	struct rng g = rng_split(d->seed, k);
 
-	return mlptrain_net(&mlp->params, &mlp->shape, d, &mlp->target, rng_u64(&g), pool,
+	own.keep = &keep;
+	return mlptrain_net(&mlp->params, &mlp->shape, &own, &mlp->target, rng_u64(&g), pool,
 	    mlp->w + k * mlp->shape.total, NULL, e);
 }
 
@@ -425,8 +424,7 @@ fit(const void *params, const struct scorer_data *d, struct err *e)
 	mlp->m = d->m;
 	mlp->best = d->best;
 	if (mat_open(e) < 0 || target_init(&mlp->target, &scores, e) < 0 ||
-	    shape_of(mlp, e) < 0 || train_nets(mlp, &scores, e) < 0 || make_tensors(mlp, e) < 0 ||
-	    costhead_fit(&mlp->cost, d, e) < 0) {
+	    shape_of(mlp, e) < 0 || train_nets(mlp, &scores, e) < 0 || make_tensors(mlp, e) < 0) {
 		mlp_free(mlp);
 		return NULL;
 	}
@@ -453,8 +451,7 @@ save(const void *model, const char *prefix, struct tensorfile_writer *w, struct 
 
 	if (from == NULL)
 		return err_set(e, ERR_BUG, "a loaded perceptron cannot be saved");
-	if (target_save(&mlp->target, prefix, "mlp", w, e) < 0 ||
-	    costhead_save(&mlp->cost, prefix, "mlp", w, e) < 0)
+	if (target_save(&mlp->target, prefix, "mlp", w, e) < 0)
 		return -1;
 	if (mlp->best && tensorfile_writer_add(w, target_name(name, prefix, "mlp", ".softmax"),
 	    DTYPE_U8, 1, one, &best, e) < 0)
@@ -523,7 +520,6 @@ load_all(struct mlp *mlp, const struct tensorfile *f, const char *prefix, struct
 	char name[TARGET_NAME];
 
 	if (target_load(&mlp->target, f, prefix, "mlp", mlp->m, e) < 0 ||
-	    costhead_load(&mlp->cost, f, prefix, "mlp", mlp->m, mlp->d, e) < 0 ||
 	    check_size(mlp, f, e) < 0 || shape_of(mlp, e) < 0)
 		return -1;
 	mlp->target.costs = false;
@@ -561,7 +557,6 @@ load(const struct tensorfile *f, const char *prefix, size_t m, size_t d, struct 
 struct scratch {
 	float *a, *b;			/* [widest layer] */
 	float *sum;			/* [m] over the nets */
-	struct costhead_scratch cost;
 };
 
 static void
@@ -574,7 +569,6 @@ scratch_free(void *scratch)
 	free(s->a);
 	free(s->b);
 	free(s->sum);
-	costhead_scratch_finish(&s->cost);
 	free(s);
 }
 
@@ -592,8 +586,7 @@ scratch_new(const void *model, struct err *e)
 	s->a = mem_aligned(width, sizeof *s->a, e);
 	s->b = mem_aligned(width, sizeof *s->b, e);
 	s->sum = mem_aligned(mlp->m, sizeof *s->sum, e);
-	if (s->a == NULL || s->b == NULL || s->sum == NULL ||
-	    costhead_scratch_init(&s->cost, &mlp->cost, e) < 0) {
+	if (s->a == NULL || s->b == NULL || s->sum == NULL) {
 		scratch_free(s);
 		return NULL;
 	}
@@ -628,7 +621,6 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 	(void)skip;
 	if (target_zero(q, mlp->d)) {
 		target_means(&mlp->target, out, cost);
-		costhead_score(&mlp->cost, q, &s->cost, cost);
 		return;
 	}
 	memset(s->sum, 0, mlp->m * sizeof *s->sum);
@@ -641,7 +633,6 @@ score(const void *model, const float *q, size_t skip, void *scratch, float *out,
 			s->sum[j] += share * y[j];
 	}
 	target_predict(&mlp->target, s->sum, out, cost);
-	costhead_score(&mlp->cost, q, &s->cost, cost);
 }
 
 const struct scorer_kind mlp_kind = {

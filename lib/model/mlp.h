@@ -3,11 +3,11 @@
  *
  * Objective score: regression, squared error over the cells that are known.
  * Objective best: classification, softmax over the models that are known, cross
- * entropy. Several nets (n_nets) are averaged. Costs are predicted apart, by
- * model/costhead. Training is in model/mlptrain.
+ * entropy. Several nets (n_nets) are averaged. Costs are not learned here but
+ * in model/expect. Training is in model/mlptrain.
  * Source: Rumelhart, Hinton & Williams 1986, doi:10.1038/323533a0; hyperparameters
  * by scikit-learn's names.
- * Depends on: model/target, model/costhead, math/affine, fmt/safetensors.
+ * Depends on: model/target, math/affine, fmt/safetensors.
  * Threads: a fitted or loaded mlp is immutable; each thread brings its scratch.
  */
 #ifndef LLMR_MODEL_MLP_H

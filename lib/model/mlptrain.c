@@ -371,37 +371,91 @@ check_weights(const struct train *t, struct err *e)
 	return 0;
 }
 
+/* Where a run stands between two epochs, beside weights, moments and the order of the rows. */
+struct stand {
+	struct rng g;
+	double least, mark, loss;
+	uint64_t stale, epochs, step, adam;
+};
+
+/* The pieces of the state in a checkpoint: what keep and restore copy. */
+#define PIECES 6
+static void
+pieces(struct train *t, struct stand *s, float *best, struct checkpoint_part out[PIECES])
+{
+	size_t bytes = t->s->total * sizeof *t->w;
+
+	out[0] = (struct checkpoint_part){ s, sizeof *s };
+	out[1] = (struct checkpoint_part){ t->w, bytes };
+	out[2] = (struct checkpoint_part){ t->adam.m, bytes };
+	out[3] = (struct checkpoint_part){ t->adam.v, bytes };
+	out[4] = (struct checkpoint_part){ best, best != NULL ? bytes : 0 };
+	out[5] = (struct checkpoint_part){ t->rows, t->d->n * sizeof *t->rows };
+}
+
+static int
+keep(struct train *t, struct stand *s, float *best, struct err *e)
+{
+	struct checkpoint_part part[PIECES];
+
+	s->step = t->step;
+	s->adam = t->adam.t;
+	pieces(t, s, best, part);
+	return checkpoint_put(t->d->keep, part, PIECES, e);
+}
+
+/* Go on where an interrupted run stood. The order of the rows is checked: it is an index. */
+static int
+restore(struct train *t, struct stand *s, float *best, struct err *e)
+{
+	struct checkpoint_part part[PIECES];
+
+	pieces(t, s, best, part);
+	if (!checkpoint_get(t->d->keep, part, PIECES))
+		return 0;
+	t->step = s->step;
+	t->adam.t = s->adam;
+	for (size_t i = 0; i < t->d->n; i++)
+		if (t->rows[i] >= t->d->n)
+			return err_set(e, ERR_INPUT, "checkpoint: %s: row %lu of %zu", t->d->keep->path,
+			    (unsigned long)t->rows[i], t->d->n);
+	return 0;
+}
+
 /* Epochs until the loss stops falling; the best weights seen are kept when rows are held out. */
 static int
 run(struct train *t, size_t *epochs, struct err *e)
 {
-	struct rng g = rng_split(t->seed, 1);
+	struct stand s = { .g = rng_split(t->seed, 1), .least = INFINITY, .mark = INFINITY };
 	float *best = t->n_held > 0 ? mem_aligned(t->s->total, sizeof *best, e) : NULL;
-	double least = INFINITY, mark = INFINITY, loss = 0;
-	size_t stale = 0, k = 0;
 	int r = -1;
 
 	if (t->n_held > 0 && best == NULL)
 		return -1;
-	while (k < t->p->max_iter && stale < t->p->n_iter_no_change) {
-		if (epoch(t, &g, &loss, e) < 0)
+	if (restore(t, &s, best, e) < 0)
+		goto out;
+	while (s.epochs < t->p->max_iter && s.stale < t->p->n_iter_no_change) {
+		if (epoch(t, &s.g, &s.loss, e) < 0)
 			goto out;
-		k++;
+		s.epochs++;
 		if (t->n_held > 0)
-			loss = held_out_loss(t);
-		if (!isfinite(loss))
+			s.loss = held_out_loss(t);
+		if (!isfinite(s.loss))
 			break;
-		stale = loss < mark * (1 - t->p->tol) ? 0 : stale + 1;
-		mark = stale == 0 ? loss : mark;
-		if (loss < least && best != NULL)
+		s.stale = s.loss < s.mark * (1 - t->p->tol) ? 0 : s.stale + 1;
+		s.mark = s.stale == 0 ? s.loss : s.mark;
+		if (s.loss < s.least && best != NULL)
 			memcpy(best, t->w, t->s->total * sizeof *best);
-		least = loss < least ? loss : least;
+		s.least = s.loss < s.least ? s.loss : s.least;
+		if (keep(t, &s, best, e) < 0)
+			goto out;
 	}
-	if (best != NULL && isfinite(least))
+	if (best != NULL && isfinite(s.least))
 		memcpy(t->w, best, t->s->total * sizeof *best);
-	r = isfinite(loss) || (best != NULL && isfinite(least)) ? check_weights(t, e) : diverged(t, e);
+	r = isfinite(s.loss) || (best != NULL && isfinite(s.least)) ? check_weights(t, e) :
+	    diverged(t, e);
 	if (epochs != NULL)
-		*epochs = k;
+		*epochs = s.epochs;
 out:
 	free(best);
 	return r;

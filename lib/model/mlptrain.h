@@ -15,7 +15,8 @@
 /*
  * Train one net into w [shape->total] (64-byte aligned, zeroed), work spread
  * over the pool (NULL = this thread). mat_open was called. epochs (may be NULL)
- * gets how many were run. 0; -1 with ERR_INTR when cancelled, ERR_INPUT when it diverged.
+ * gets how many were run. data's keep is where the state after each epoch is
+ * kept. 0; -1 with ERR_INTR when cancelled, ERR_INPUT when it diverged.
  */
 int mlptrain_net(const struct mlp_params *, const struct mlp_shape *, const struct scorer_data *,
 	const struct target *, uint64_t seed, struct pool *, float *w, size_t *epochs,

@@ -5,7 +5,7 @@
  * its own hyperparameters and its own fitted model; router, cross-validation
  * and artifact know only this table. A fitted model is immutable and shared by
  * threads; each thread brings a scratch, so that scoring allocates nothing.
- * Depends on: fmt/safetensors, fmt/jsonw, base.  Threads: as said per member.
+ * Depends on: model/checkpoint, fmt/safetensors, fmt/jsonw, base.  Threads: as said per member.
  */
 #ifndef LLMR_MODEL_SCORER_H
 #define LLMR_MODEL_SCORER_H
@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "fmt/jsonw.h"
 #include "fmt/safetensors.h"
+#include "model/checkpoint.h"
 
 /* What a kind learns from; all borrowed. */
 struct scorer_data {
@@ -32,6 +33,7 @@ struct scorer_data {
 	uint64_t seed;
 	struct pool *pool;		/* NULL = one thread; the outcome never depends on it */
 	struct cancel *cancel;		/* asked now and then during long fits; may be NULL */
+	const struct checkpoint_at *keep;	/* where a long fit keeps its pieces; may be NULL */
 };
 
 #define SCORER_NO_ROW ((size_t)-1)

@@ -54,20 +54,21 @@ resolve_gamma(const struct svm_params *p, const struct scorer_data *data)
 	return fmin(fmax(1 / ((double)data->d * variance), 1e-6), 1e6);
 }
 
-/* Means of the columns: of known cells into mean [m]; none where a column has no cell. */
+/* Weighted means of the columns of x: of known cells into mean [m]; none where a column has no cell. */
 static void
-column_means(const float *x, size_t n, size_t m, float none, float *mean)
+column_means(const struct scorer_data *data, const float *x, float none, float *mean)
 {
-	for (size_t j = 0; j < m; j++) {
-		double sum = 0;
-		size_t known = 0;
+	size_t m = data->m;
 
-		for (size_t i = 0; x != NULL && i < n; i++)
+	for (size_t j = 0; j < m; j++) {
+		double sum = 0, total = 0;
+
+		for (size_t i = 0; x != NULL && i < data->n; i++)
 			if (!isnan(x[i * m + j])) {
-				sum += (double)x[i * m + j];
-				known++;
+				sum += (double)svmfit_weight(data, i) * (double)x[i * m + j];
+				total += (double)svmfit_weight(data, i);
 			}
-		mean[j] = known > 0 ? (float)(sum / (double)known) : none;
+		mean[j] = total > 0 ? (float)(sum / total) : none;
 	}
 }
 
@@ -223,14 +224,44 @@ svr_model_targets(struct svr *r)
 		smo_start(&r->p[j], &r->state[j]);
 }
 
+/* Problem j's solution in a checkpoint: coefficients, gradient, bias. */
+static struct checkpoint_at
+svr_piece(struct svr *r, size_t j, struct checkpoint_part out[3])
+{
+	out[0] = (struct checkpoint_part){ r->state[j].b, r->n * sizeof(float) };
+	out[1] = (struct checkpoint_part){ r->state[j].f, r->n * sizeof(float) };
+	out[2] = (struct checkpoint_part){ &r->out[j], sizeof r->out[j] };
+	return checkpoint_below(r->f->data->keep, "svm.%zu", j);
+}
+
+static bool
+svr_restored(struct svr *r, size_t j)
+{
+	struct checkpoint_part part[3];
+	const struct checkpoint_at at = svr_piece(r, j, part);
+
+	return checkpoint_get(&at, part, 3);
+}
+
+static int
+svr_keep(struct svr *r, size_t j, struct err *e)
+{
+	struct checkpoint_part part[3];
+	const struct checkpoint_at at = svr_piece(r, j, part);
+
+	return checkpoint_put(&at, part, 3, e);
+}
+
 static void
 svr_solve(void *arg, size_t part, unsigned worker)
 {
 	struct svr *r = arg;
 	size_t j = r->first + part;
 
+	if (svr_restored(r, j))
+		return;
 	r->failed[j] = smo_solve(&r->matrix, &r->p[j], &r->state[j], r->work + worker * smo_work(r->n),
-	    &r->out[j], &r->error[j]) < 0;
+	    &r->out[j], &r->error[j]) < 0 || svr_keep(r, j, &r->error[j]) < 0;
 }
 
 /* The level, then the models; parts(r, first, n) solves n problems. */
@@ -270,8 +301,22 @@ svr_rows(const struct svr *r)
 static int
 parts_blocks(struct svr *r, size_t first, size_t n)
 {
-	return smo_solve_blocks(&r->f->k, svr_rows(r), r->p + first, r->state + first, n, r->f->cache,
-	    r->out + first, r->f->data->pool, r->f->e);
+	size_t had = 0;
+
+	while (had < n && svr_restored(r, first + had))
+		had++;
+	if (had == n)
+		return 0;
+	/* They are solved together: some alone are of no use, and what was read of them is forgotten. */
+	for (size_t j = first; j < first + had; j++)
+		smo_start(&r->p[j], &r->state[j]);
+	if (smo_solve_blocks(&r->f->k, svr_rows(r), r->p + first, r->state + first, n, r->f->cache,
+	    r->out + first, r->f->data->pool, r->f->e) < 0)
+		return -1;
+	for (size_t j = first; j < first + n; j++)
+		if (svr_keep(r, j, r->f->e) < 0)
+			return -1;
+	return 0;
 }
 
 /* The whole kernel matrix in memory, as floats or 16-bit cells. */
@@ -405,7 +450,8 @@ rff_fit(struct svmfit *f)
 uint64_t
 svmfit_memory(const struct svm_params *p, size_t n, size_t d, size_t m)
 {
-	uint64_t slots = svmfit_slots(n), cache = (uint64_t)p->cache_mb << 20, whole = slots * slots * 4;
+	/* Twice: pairs of classes side by side have their blocks in both directions. */
+	uint64_t slots = svmfit_slots(n), cache = (uint64_t)p->cache_mb << 20, whole = slots * slots * 8;
 
 	if (n > p->exact_rows)
 		return rff_memory(n, p->kernel == KERNEL_LINEAR ? d : p->n_components, m) +
@@ -441,8 +487,8 @@ svmfit_run(const struct svm_params *params, const struct scorer_data *data, stru
 	s->cost_mean = cost_mean = s->owned[1] = floats(data->m, e);
 	if (mean == NULL || cost_mean == NULL || (f.half = floats(data->n, e)) == NULL)
 		goto fail;
-	column_means(data->score, data->n, data->m, data->best ? 0 : 0.5f, mean);
-	column_means(data->cost, data->n, data->m, -1, cost_mean);
+	column_means(data, data->score, data->best ? 0 : 0.5f, mean);
+	column_means(data, data->cost, -1, cost_mean);
 	kernel_half_norms((struct mat){ (float *)(uintptr_t)data->x, data->n, data->d, data->d }, f.half);
 	r = s->params.approximated ? rff_fit(&f) : data->best ? svmpair_fit(&f) : svr_fit(&f);
 	free(f.half);

@@ -1,11 +1,15 @@
 #!/bin/sh
-# knn.sh [graph ROWS easy|hard THREADS [NAME=VALUE ...]]: nearest neighbours of faiss, scikit-learn and
-# llmr side by side; with `graph', the index for large training sets alone. Needs python3 with venv and pip.
+# knn.sh [build | graph ROWS easy|hard THREADS [NAME=VALUE ...]]: nearest neighbours of faiss, scikit-learn and
+# llmr side by side; with `graph', the index for large training sets alone. LLMR_VENV as in peers.sh.
 cd "$(dirname "$0")/../.." || exit 99
-venv=${VENV:-build/bench/venv}
+venv=${LLMR_VENV:-build/bench/venv}
 mkdir -p build/bench
 make -s build/libllmr.a || exit 70
 if ! "$venv/bin/python" -c 'import faiss, sklearn' 2>/dev/null; then
+	case $venv in
+	*build/bench/venv) ;;
+	*) echo "knn.sh: $venv has no faiss-cpu and scikit-learn" >&2; exit 69 ;;
+	esac
 	{ [ -x "$venv/bin/python" ] || python3 -m venv "$venv"; } &&
 		"$venv/bin/pip" install -q scikit-learn faiss-cpu || exit 69
 fi

@@ -155,10 +155,19 @@ def bench_extract():
         jaeger.kill()
 
 
+def bench_knn():
+    """The neighbours' own program and faiss are fetched only for this row."""
+    if subprocess.run(["sh", os.path.join(HERE, "knn.sh"), "build"]).returncode:
+        return print("knn: skipped, no faiss")
+    import knn_peer
+
+    knn_peer.bench_knn(row)
+
+
 def main():
     print("| work | peer | peer's figure | llmr | ratio | bar |\n| --- | --- | --- | --- | --- | --- |")
     os.environ.pop("OPENBLAS_CORETYPE", None)
-    rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract}
+    rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract, "knn": bench_knn}
     for name, bench in kinds.ROWS.items():
         rows[name] = lambda bench=bench: bench(row, WORK, RUNS)
     for name, bench in quality.ROWS.items():

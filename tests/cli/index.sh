@@ -23,7 +23,7 @@ ok "inspect" "$LLMR" inspect m.safetensors
 match out 'knn.links +U32 +\[240 x 16\]' "inspect: the links"
 match out 'recall_at_10: ' "inspect: recall"
 ok "inspect --json" "$LLMR" inspect m.safetensors --json
-match out '"index":"hnsw","M":8,"ef_construction":100,"ef_search":[0-9]+,"recall":0.99' "inspect: hyperparameters"
+match out '"index":"hnsw","M":8,"ef_construction":80,"ef_search":[0-9]+,"recall":0.99' "inspect: hyperparameters"
 ok "route" "$LLMR" route --model m.safetensors "a poem about love and rain number 500"
 match out 'm1' "the same model as by comparing all"
 ok "eval" "$LLMR" eval --model m.safetensors --data test.jsonl --json

@@ -79,6 +79,10 @@ ok "hybrid_llm, a pair" "$LLMR" train --recipe hybrid.yaml --data train.jsonl --
 match err "probabilistic: 'm2' is expected to get [0-9.]+ % of the calls, 'm0' the others" "and a pair is one"
 match two.yaml '^  router_mode: "probabilistic"$' "the mode is stored"
 match two.yaml '^  router_tau: 0.1$' "and tau"
+cp pair.yaml chosen.yaml
+status 64 "a recipe is not overwritten" "$LLMR" train --recipe chosen.yaml --data train.jsonl --no-runs
+match err 'chosen.yaml: is the recipe' "a recipe is not overwritten: message"
+same pair.yaml chosen.yaml "a recipe is not overwritten: it is whole"
 ok "mlp takes the same words" "$LLMR" train mlp --recipe pair.yaml --data train.jsonl --no-runs -o mlp.safetensors \
 	--weak m0 --strong m2
 sed 's/probabilistic/sometimes/' pair.yaml | refused 'router_mode: .sometimes. is not' "a mode that there is not"

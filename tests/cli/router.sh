@@ -23,7 +23,7 @@ match out '"best_single":\{"model":"m[012]","score":0.5\}' "train --json: best s
 for key in tie_rate seconds peak_rss_bytes random cheapest oracle gap_closed; do
 	match out "\"$key\":" "train --json: $key"
 done
-match err 'training will take about' "memory is stated"
+match err 'training will take at most' "memory is stated"
 match m.yaml '^kind: "knn"$' "YAML beside it"
 match m.yaml '^  best_single:$|^    best_single:$' "YAML holds the baselines"
 nofile '*.tmp* .*tmp*' "no temporary is left"

@@ -23,10 +23,10 @@ KINDS="knn svm mlp mf ridge kridge trees hybrid"
 ok "the examples as records" "$LLMR" convert "$SRC/examples/traces.jsonl.zst" --labels "$SRC/examples/labels.jsonl" \
 	-q -o examples.jsonl
 for kind in $KINDS; do
-	case $kind in knn | mlp) cv="--cv 2" ;; *) cv="" ;; esac
+	case $kind in knn) cv="--cv 2" ;; *) cv="" ;; esac
 	three examples $kind --data examples.jsonl $cv
 done
-for kind in knn svm mlp; do three "examples, objective best" $kind --data examples.jsonl --objective best; done
+for kind in svm mlp; do three "examples, objective best" $kind --data examples.jsonl --objective best; done
 
 BENCH=$SHARED/data/routerbench-mbpp-train.csv
 if [ -f "$BENCH" ]; then

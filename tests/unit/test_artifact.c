@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "llmr.h"
 #include "model/artifact.h"
+#include "model/crossval.h"
 #include "model/fit.h"
 
 static const char *const words[] = { "sum", "list", "python", "poem", "love", "rain", "proof",
@@ -421,7 +422,9 @@ Test(fit, unknown_names_and_folds)
 	struct fit_params p;
 	struct err e = ERR_INIT;
 	struct dataset *ds = make_data();
-	struct eval_result cv, loo;
+	struct crossval_plan plan = { .params = &p, .folds = 61 };
+	struct eval_result loo;
+	struct crossval cv;
 	struct router *r;
 
 	fit_params_init(&p, &knn_kind);
@@ -431,15 +434,19 @@ Test(fit, unknown_names_and_folds)
 	cr_expect(fit_params_set(&p, "dim", "0", &e) < 0);
 	p.embed.kind = "hash";
 	cr_assert(fit_params_set(&p, "k", "10", &e) == 0);
-	cr_expect(fit_cv(&p, ds, 61, NULL, NULL, NULL, &cv, &e) < 0 && e.code == ERR_INPUT);
-	cr_assert(fit_cv(&p, ds, 5, NULL, NULL, NULL, &cv, &e) == 0, "%s", e.msg);
-	cr_expect(cv.full == 60 && cv.router > 0.95 && cv.delta.lo > 0, "%g", cv.router);
+	cr_expect(crossval_run(&plan, ds, NULL, &cv, &e) < 0 && e.code == ERR_INPUT);
+	plan.folds = 5;
+	cr_assert(crossval_run(&plan, ds, NULL, &cv, &e) == 0, "%s", e.msg);
+	cr_expect(cv.result.full == 60 && cv.result.router > 0.95 && cv.result.delta.lo > 0, "%g",
+	    cv.result.router);
+	crossval_finish(&cv);
 	r = fit_router(&p, ds, NULL, &e);
 	cr_assert(r != NULL && fit_loo(r, ds, 42, NULL, &loo, &e) == 0);
 	cr_expect(loo.full == 60 && loo.router > 0.95);
 	router_free(r);
 	p.best = true;
-	cr_assert(fit_cv(&p, ds, 5, NULL, NULL, NULL, &cv, &e) == 0);
-	cr_expect(cv.router > 0.95, "votes: %g", cv.router);
+	cr_assert(crossval_run(&plan, ds, NULL, &cv, &e) == 0);
+	cr_expect(cv.result.router > 0.95, "votes: %g", cv.result.router);
+	crossval_finish(&cv);
 	dataset_free(ds);
 }

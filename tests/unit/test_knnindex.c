@@ -118,9 +118,9 @@ Test(knnindex, finds_what_comparing_all_finds)
 	free_data(&data);
 }
 
-/* Through a file; the file stays until the process ends, since the loaded one borrows from it. */
+/* Through a file, from which the loaded one borrows. */
 static struct knn *
-loaded(const struct knn *knn)
+loaded(const struct knn *knn, struct tensorfile **file)
 {
 	struct tensorfile_writer *w = tensorfile_writer_new(NULL);
 	char path[] = "/tmp/llmr-knnindex-XXXXXX";
@@ -142,6 +142,7 @@ loaded(const struct knn *knn)
 	f = tensorfile_load(path, &e);
 	cr_assert(f != NULL, "%s", e.msg);
 	(void)remove(path);
+	*file = f;
 	back = knn_load(f, "", M, D, (struct slice){ b.p, b.len }, &e);
 	cr_assert(back != NULL, "%s", e.msg);
 	buf_finish(&b);
@@ -153,6 +154,7 @@ Test(knnindex, falls_back_where_the_graph_holds_too_few)
 	struct scorer_data data = make_data(K);
 	struct knn *knn = fit(&data, KNN_INDEX_HNSW, NULL);
 	struct knn_scratch *s = knn_scratch_new(knn, NULL);
+	struct tensorfile *file;
 	float score[M], cost[M];
 
 	knn_score(knn, data.x, 0, s, score, cost);
@@ -163,7 +165,8 @@ Test(knnindex, falls_back_where_the_graph_holds_too_few)
 		knn_free(knn);
 		knn = fit(&data, KNN_INDEX_HNSW, NULL);
 	}
-	knn_free(loaded(knn));
+	knn_free(loaded(knn, &file));
+	tensorfile_free(file);
 	knn_free(knn);
 	free_data(&data);
 }

@@ -74,7 +74,7 @@ Test(mf, learns_the_order_and_its_level)
 		struct mf_params p = small();
 		float score[M], cost[M];
 		size_t right = 0;
-		double mean[2] = { 0 }, want[2] = { 0 }, off = 0;
+		double mean[2] = { 0 }, want[2] = { 0 };
 		void *m, *s;
 
 		set(&p, "epochs", "30");
@@ -88,7 +88,6 @@ Test(mf, learns_the_order_and_its_level)
 				mean[j] += (double)score[j] / N;
 				want[j] += (double)t.score[i * M + j] / N;
 			}
-			off += fabs((double)cost[0] - (double)t.cost[i * M]) / N;
 			cr_assert(score[3] == 0.5f && isnan(cost[3]), "a model without data: %g",
 				(double)score[3]);
 		}
@@ -96,7 +95,6 @@ Test(mf, learns_the_order_and_its_level)
 		for (size_t j = 0; j < 2; j++)
 			cr_expect(fabs(mean[j] - want[j]) < 0.1, "%s: mean of model %zu is %g, not %g",
 				cases[k].name, j, mean[j], want[j]);
-		cr_expect(off < 1e-4, "costs are off by %g", off);
 		mf_kind.scratch_free(s);
 		mf_kind.free(m);
 	}

@@ -205,13 +205,13 @@ Test(mlp, without_hidden_layers_is_least_squares)
 	mlp_kind.free(m);
 }
 
-Test(mlp, costs_means_and_models_without_data)
+Test(mlp, means_and_models_without_data)
 {
 	static struct made t;
 	struct scorer_data d = make(&t, false);
 	struct mlp_params p = small("relu");
 	float score[M], cost[M], zero[D] = { 0 };
-	double sum = 0, off = 0;
+	double sum = 0;
 	void *m, *s;
 
 	set(&p, "max_iter", "100");
@@ -221,17 +221,14 @@ Test(mlp, costs_means_and_models_without_data)
 	s = mlp_kind.scratch_new(m, NULL);
 	for (size_t i = 0; i < N; i++) {
 		mlp_kind.score(m, t.x + i * D, SCORER_NO_ROW, s, score, cost);
-		off += fabs((double)cost[0] - (double)t.cost[i * M]) / N;
 		sum += (double)t.score[i * M] / N;
-		cr_assert(fabs((double)cost[1] - 0.01) < 1e-5, "a constant cost: %g", (double)cost[1]);
-		cr_assert(isnan(cost[2]), "an unknown cost: %g", (double)cost[2]);
+		cr_assert(isnan(cost[0]) && isnan(cost[2]), "costs are not its matter");
 		cr_assert_eq(score[2], 0.5f, "a model without data");
 	}
-	cr_expect(off < 1e-4, "costs are off by %g", off);
 	mlp_kind.score(m, zero, SCORER_NO_ROW, s, score, cost);
 	cr_expect(fabs((double)score[0] - sum) < 1e-6, "zero vector: %g, not the mean %g",
 		(double)score[0], sum);
-	cr_expect(score[2] == 0.5f && cost[1] == 0.01f && isnan(cost[2]), "zero vector");
+	cr_expect(score[2] == 0.5f && isnan(cost[1]), "zero vector");
 	mlp_kind.scratch_free(s);
 	mlp_kind.free(m);
 }
@@ -378,7 +375,7 @@ Test(mlp, comes_back_from_a_file_and_checks_it)
 		for (size_t i = 0; i < N; i++) {
 			mlp_kind.score(m, t.x + i * D, SCORER_NO_ROW, s, a, ac);
 			mlp_kind.score(back, t.x + i * D, SCORER_NO_ROW, s2, c, cc);
-			cr_assert(memcmp(a, c, sizeof a) == 0 && ac[0] == cc[0], "row %zu", i);
+			cr_assert(memcmp(a, c, sizeof a) == 0, "row %zu", i);
 		}
 		for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
 			struct err e = ERR_INIT;

@@ -209,7 +209,7 @@ Test(mode, what_cannot_be_is_refused)
 		{ { "router_threshold", "0.7" }, 3, "name a weak and a strong" },
 		{ { "weak", "a" }, 3, "go together" },
 		{ { "weak", "a", "strong", "a" }, 3, "the same model" },
-		{ { "weak", "a", "strong", "z" }, 3, "not a model" },
+		{ { "weak", "a", "strong", "z" }, 3, "not one of the models" },
 		{ { "weak", "a", "strong", "c", "router_mode", "deterministic" }, 3, "tell no probability" },
 		{ { "router_threshold", "0.7", "strong_share", "0.3" }, 2, "decide the same" },
 	};

@@ -1,0 +1,81 @@
+/*
+ * gateway - everything that serves, put together.
+ *
+ * Requests come in on the HTTP threads; one table says which path is whose.
+ * The generation (config, candidates, model) is read through a live pointer;
+ * whatever replaces it does so on another thread and waits for the readers.
+ * Depends on: the rest of serve.  Threads: as said per function.
+ */
+#ifndef LLMR_SERVE_GATEWAY_H
+#define LLMR_SERVE_GATEWAY_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "net/httprelay.h"
+#include "serve/backend.h"
+#include "serve/body.h"
+#include "serve/decide.h"
+#include "serve/generation.h"
+#include "serve/httpd.h"
+#include "serve/jobs.h"
+#include "serve/live.h"
+#include "serve/metrics.h"
+
+struct gateway_opts {
+	struct httpd_opts http;		/* handle, done and ctx are the gateway's */
+	const char *config_path;
+	struct config_source source;	/* how its variables are read */
+	struct relay_opts relay;
+	const char *state_dir;		/* NULL: none can be kept */
+	bool no_auth;			/* answer anybody, even beyond loopback */
+	struct log log;
+};
+
+struct gateway {
+	struct gateway_opts o;
+	struct httpd *http;
+	struct live live;		/* struct generation */
+	struct backends *backends;
+	struct jobs *jobs;
+	struct relay *relay;		/* forwards */
+	struct metrics *metrics;
+	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
+	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
+	atomic_uint workers;
+	atomic_bool draining;
+	int64_t started_us;
+};
+
+/* A server thread's own. */
+struct gateway_worker {
+	struct gateway *g;
+	struct worker choose;
+	struct body_scratch scratch;
+};
+
+/* Load config and model without serving: what `serve -t` checks. NULL and err; problems of the config go to the log. */
+struct generation *gateway_prepare(struct gateway *, struct err *e);
+/* Everything but the listening socket. */
+struct gateway *gateway_new(const struct gateway_opts *, struct err *e);
+/* Listen and serve. */
+int gateway_start(struct gateway *, struct err *e);
+/* Not ready, accept no more, finish what is in flight within so many seconds. The number that were cut. */
+size_t gateway_drain(struct gateway *, double seconds);
+void gateway_free(struct gateway *);		/* NULL is fine */
+
+/* The calling HTTP thread's own; NULL when memory lacks or there are too many threads. */
+struct gateway_worker *gateway_worker(struct gateway *);
+/* The generation, held until gateway_leave; one at a time per thread. */
+const struct generation *gateway_enter(struct gateway *, const struct gateway_worker *);
+void gateway_leave(struct gateway *, const struct gateway_worker *);
+/*
+ * Load config and model anew and swap them in; the old ones stay when it fails.
+ * Not from a thread that is within gateway_enter.
+ */
+int gateway_reload(struct gateway *, struct err *e);
+
+#endif

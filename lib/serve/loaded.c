@@ -1,0 +1,151 @@
+#include "serve/loaded.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "fmt/hash.h"
+#include "model/artifact.h"
+
+/* What else a file named like a model may be. NULL: nothing that is known. */
+static const char *
+foreign(const unsigned char *p, size_t n)
+{
+	if (n >= 4 && memcmp(p, "PK\003\004", 4) == 0)
+		return "a zip file (torch.save)";
+	if (n >= 2 && p[0] == 0x80 && p[1] >= 2 && p[1] <= 5)
+		return "a Python pickle";
+	if (n >= 2 && p[0] == 0x1f && p[1] == 0x8b)
+		return "gzip-compressed";
+	if (n >= 8 && memcmp(p, "\x89HDF\r\n\x1a\n", 8) == 0)
+		return "HDF5";
+	return NULL;
+}
+
+struct loaded *
+loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err *e)
+{
+	struct loaded *l = mem_calloc(1, sizeof *l, e);
+	const char *what = foreign(p, n);
+	struct tensorfile *f = NULL;
+	uint8_t digest[32];
+
+	if (l == NULL) {
+		free(p);
+		return NULL;
+	}
+	atomic_init(&l->refs, 1);
+	l->bytes = n;
+	if (what != NULL) {
+		err_set(e, ERR_INPUT, "%s: this is %s, which llmr never runs; train again with "
+			"'llmr train %s --data records.jsonl -o router.safetensors'", origin, what,
+			kind == NULL || strcmp(kind, "custom") == 0 ? "KIND" : kind);
+		free(p);
+		goto fail;
+	}
+	sha256_bytes(p, n, digest);
+	hex_format(digest, 32, l->sha256);
+	if ((f = tensorfile_take(p, n, e)) == NULL) {
+		free(p);
+		err_wrap(e, "%s", origin);
+		goto fail;
+	}
+	if ((l->router = artifact_take(f, e)) == NULL) {
+		tensorfile_free(f);
+		err_wrap(e, "%s", origin);
+		goto fail;
+	}
+	if (kind != NULL && strcmp(kind, "custom") != 0 && strcmp(kind, l->router->kind->name) != 0) {
+		err_set(e, ERR_INPUT, "%s: the artifact's kind is %s, and llmrouter-%s was asked for", origin,
+			l->router->kind->name, kind);
+		goto fail;
+	}
+	if ((l->origin = mem_strdup(origin, e)) == NULL || (l->version = mem_strdup("", e)) == NULL)
+		goto fail;
+	l->loaded_us = clock_wall_us();
+	return l;
+fail:
+	loaded_unref(l);
+	return NULL;
+}
+
+/* The whole file at a 64-byte boundary. */
+static void *
+read_aligned(const char *path, uint64_t max, size_t *n, struct err *e)
+{
+	int fd = io_open_read(path, e);
+	struct stat st;
+	void *p = NULL;
+	size_t got;
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		err_set(e, ERR_NOINPUT, "%s: not a regular file", path);
+		goto out;
+	}
+	if (max > 0 && (uint64_t)st.st_size > max) {
+		err_set(e, ERR_TEMPFAIL, "%s: %lld bytes do not fit into the %llu that memory has left", path,
+			(long long)st.st_size, (unsigned long long)max);
+		goto out;
+	}
+	*n = (size_t)st.st_size;
+	if ((p = mem_aligned(*n, 1, e)) == NULL)
+		goto out;
+	if (io_read_full(fd, p, *n, &got, e) < 0 || got != *n) {
+		if (got != *n)
+			err_set(e, ERR_INPUT, "%s: the file grew shorter while it was read", path);
+		free(p);
+		p = NULL;
+	}
+out:
+	(void)close(fd);
+	return p;
+}
+
+struct loaded *
+loaded_read(const char *path, const char *kind, uint64_t max, struct err *e)
+{
+	int64_t start = clock_mono_ns();
+	struct loaded *l;
+	size_t n;
+	void *p;
+
+	if ((p = read_aligned(path, max, &n, e)) == NULL || (l = loaded_take(p, n, kind, path, e)) == NULL)
+		return NULL;
+	l->load_seconds = (double)(clock_mono_ns() - start) / 1e9;
+	return l;
+}
+
+struct loaded *
+loaded_ref(struct loaded *l)
+{
+	atomic_fetch_add(&l->refs, 1);
+	return l;
+}
+
+void
+loaded_unref(struct loaded *l)
+{
+	if (l == NULL || atomic_fetch_sub(&l->refs, 1) > 1)
+		return;
+	for (size_t i = 0; i < LIVE_READERS; i++)
+		router_scratch_free(l->scratch[i]);
+	router_free(l->router);
+	free(l->origin);
+	free(l->version);
+	free(l);
+}
+
+struct router_scratch *
+loaded_scratch(struct loaded *l, unsigned i)
+{
+	if (l->scratch[i] == NULL)
+		l->scratch[i] = router_scratch_new(l->router, NULL);
+	return l->scratch[i];
+}

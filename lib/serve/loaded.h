@@ -1,0 +1,47 @@
+/*
+ * loaded - a router in service: the artifact's private copy, and working memory for each server thread.
+ *
+ * Judged by content, never by its name: a safetensors file named .pt loads, a
+ * pickle or a zip is refused with the command that makes an artifact of it.
+ * Depends on: model/artifact, fmt/safetensors.  Threads: counted references;
+ * scratch of one thread each.
+ */
+#ifndef LLMR_SERVE_LOADED_H
+#define LLMR_SERVE_LOADED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/router.h"
+#include "serve/live.h"
+
+struct loaded {
+	struct router *router;
+	struct router_scratch *scratch[LIVE_READERS];	/* made by each thread at its first use */
+	atomic_uint refs;
+	char sha256[65];
+	char *origin;			/* path or reference, for people */
+	char *version;			/* name of the version, "" when it has none */
+	uint64_t bytes;
+	bool is_signed;			/* its signature was verified */
+	int64_t loaded_us;		/* wall clock */
+	double load_seconds;
+};
+
+/*
+ * From n bytes at p, 64-byte aligned, that were verified already: owns p in
+ * any case. kind: the kind that is wanted ("knn"), NULL or "custom" for any.
+ * The artifact's probe runs. NULL and ERR_INPUT.
+ */
+struct loaded *loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err *e);
+/* Read a file whole into private memory first. At most max bytes (0: no limit; more is ERR_TEMPFAIL). */
+struct loaded *loaded_read(const char *path, const char *kind, uint64_t max, struct err *e);
+struct loaded *loaded_ref(struct loaded *);
+void loaded_unref(struct loaded *);		/* NULL is fine; the last one frees */
+/* Working memory of server thread i; NULL when memory lacks. */
+struct router_scratch *loaded_scratch(struct loaded *, unsigned i);
+
+#endif
