@@ -430,7 +430,7 @@ const struct command commands[] = {
 	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
 	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-route(1)" },
-	{ .name = "import", .group = "routers", .summary = "make a router of your own weights",
+	{ .name = "import", .group = "routers", .summary = "make a router of your own weights, or pack an encoder",
 	  .operands = "linear FILE | mlp FILE | bert DIR", .operand_choices = "linear|mlp|bert", .min_args = 2,
 	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
 	  .see_also = "llmr-inspect(1) llmr-train(1) llmr-artifact(5)" },

@@ -166,7 +166,7 @@ complete -c llmr -n '__llmr_is bench' -l weak -x -d 'choose between this model a
 complete -c llmr -n '__llmr_is bench' -l strong -x -d 'choose between this model and --weak alone'
 complete -c llmr -n '__llmr_is bench' -l seed -x -d 'seed of the draw'
 complete -c llmr -n '__llmr_is bench' -l budget-p99 -x -d 'exit 1 when P99 is above this; without it 50ms is shown and nothing enforced'
-complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a import -d 'make a router of your own weights'
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a import -d 'make a router of your own weights, or pack an encoder'
 complete -c llmr -n '__llmr_is import' -a 'linear mlp bert'
 complete -c llmr -n '__llmr_is import' -l models -x -d 'names of the models, in the order of the weights'\'' outputs'
 complete -c llmr -n '__llmr_is import' -l embedder -x -d 'text to vector, where nothing is learned: hash or bert:PATH'

@@ -90,7 +90,7 @@ read_config(struct slice text, struct bertconf *c, struct err *e)
 	return status;
 }
 
-/* Modules in order: a Transformer, a Pooling, and perhaps a Normalize. pooling [cap] receives the path of the second. */
+/* Modules in order: a Transformer, a Pooling (its path to pooling [cap]), and perhaps a Normalize. */
 static int
 read_modules(struct slice text, struct bertconf *c, char *pooling, size_t cap, struct err *e)
 {

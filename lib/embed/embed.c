@@ -365,6 +365,12 @@ embed_encoder(const struct embedder *m)
 	return m->encoder;
 }
 
+bool
+embed_varies(const struct embedder *m)
+{
+	return m->encoder != NULL && encoder_bert(m->encoder)->type != GEMM_F32;
+}
+
 void
 embed_free(struct embedder *m)
 {

@@ -9,6 +9,7 @@
 #ifndef LLMR_EMBED_EMBED_H
 #define LLMR_EMBED_EMBED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,6 +68,8 @@ size_t embed_dim(const struct embedder *);
 const char *embed_kind(const struct embedder *);
 /* The encoder of a bert part, NULL when there is none. */
 struct encoder *embed_encoder(const struct embedder *);
+/* Does the same text come out a little different on another CPU? With an encoder in bf16 or int8 it does. */
+bool embed_varies(const struct embedder *);
 void embed_free(struct embedder *);
 
 struct embed_scratch *embed_scratch_new(const struct embedder *, struct err *e);

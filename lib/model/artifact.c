@@ -426,6 +426,12 @@ read_mean(const struct tensorfile *f, const char *name, size_t m, float hi, bool
 	return mean;
 }
 
+static double
+probe_tolerance(const struct router *r)
+{
+	return embed_varies(r->embed) ? ARTIFACT_PROBE_TOLERANCE_ROUGH : ARTIFACT_PROBE_TOLERANCE;
+}
+
 /* Compare a JSON array of the probe's scores with what the router says now. */
 static int
 compare_probe(const struct router *r, struct slice scores, const struct router_scratch *s,
@@ -439,7 +445,7 @@ compare_probe(const struct router *r, struct slice scores, const struct router_s
 	if (jread_array(&j))
 		while (jread_element(&j) && jread_double(&j, &want)) {
 			if (n >= r->models.len ||
-			    !(fabs(want - (double)s->score[n]) <= ARTIFACT_PROBE_TOLERANCE))
+			    !(fabs(want - (double)s->score[n]) <= probe_tolerance(r)))
 				return err_set(e, ERR_INPUT, "llmr.probe: score %zu comes out "
 				    "different: the file is damaged or of another version", n);
 			if (want > first) {
@@ -480,7 +486,7 @@ check_probe(const struct router *r, struct slice json, struct err *e)
 	router_route(r, &p, text, s, &c);
 	if (compare_probe(r, scores, s, &gap, e) < 0)
 		goto out;
-	if (gap > 2 * ARTIFACT_PROBE_TOLERANCE &&
+	if (gap > 2 * probe_tolerance(r) &&
 	    c.model != model_of(&r->models, member(json, "model"))) {
 		err_set(e, ERR_INPUT, "llmr.probe: another model is chosen than when it was written");
 		goto out;

@@ -18,8 +18,9 @@
 #include "model/router.h"
 
 #define ARTIFACT_FORMAT "1"
-/* Stored scores of the probe text must come out again this closely. */
+/* Stored scores of the probe text must come out again this closely; or this, where CPUs differ (embed_varies). */
 #define ARTIFACT_PROBE_TOLERANCE 1e-4
+#define ARTIFACT_PROBE_TOLERANCE_ROUGH 2e-2
 
 struct artifact_info {
 	const struct dataset *data;	/* what it was trained on: digests and texts of its queries */
