@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "cmd.h"
 #include "common/load.h"
+#include "data/vectors.h"
 #include "embed/embed.h"
 #include "fmt/hash.h"
 #include "fmt/jread.h"
@@ -22,6 +23,10 @@ struct embedding {
 	struct embedder *embed;
 	struct pool *pool;
 	struct rowfile *out;
+	struct vectors *cache;		/* --cache, NULL none */
+	uint8_t maker[32];		/* digest of the embedder, for keys of the cache */
+	uint64_t cached;		/* rows that came from there */
+	uint8_t (*keys)[32];		/* [CHUNK_LINES] */
 	uint64_t done, skip;		/* rows written; lines that an earlier run did */
 	uint8_t want[32];		/* the input's digest after those */
 	uint8_t digest[32];		/* and as read now */
@@ -60,6 +65,7 @@ make_key(struct embedding *g, uint8_t key[32], struct err *e)
 
 	jsonw_init(&j, &b);
 	embed_describe(g->embed, &j);
+	sha256_bytes(b.p == NULL ? "" : b.p, b.len, g->maker);
 	buf_str(&b, g->plain ? "text" : "jsonl");
 	sha256_bytes(b.p == NULL ? "" : b.p, b.len, key);
 	if (buf_ok(&b, e) < 0)
@@ -100,12 +106,58 @@ chain(uint8_t digest[32], const char *line, size_t n)
 	sha256_bytes(both, sizeof both, digest);
 }
 
+/* What a row of the cache is found by: the embedder and the text. */
+static void
+cache_key(const struct embedding *g, struct slice text, uint8_t out[32])
+{
+	uint8_t both[64];
+
+	memcpy(both, g->maker, 32);
+	sha256_bytes(text.p == NULL ? "" : text.p, text.n, both + 32);
+	sha256_bytes(both, sizeof both, out);
+}
+
+/* Rows that the cache knows stay where they are; the others are worked out behind each other, then moved. */
+static int
+embed_cached(struct ctx *c, struct embedding *g)
+{
+	size_t dim = embed_dim(g->embed), *missing = mem_calloc(g->n, sizeof *missing, &c->err), count = 0;
+	struct slice *texts = missing == NULL ? NULL : mem_calloc(g->n, sizeof *texts, &c->err);
+	float *fresh = texts == NULL ? NULL : mem_aligned(g->n * dim, sizeof *fresh, &c->err);
+	int found = 0, r = -1;
+
+	for (size_t i = 0; fresh != NULL && found >= 0 && i < g->n; i++) {
+		cache_key(g, g->text[i], g->keys[i]);
+		found = vectors_get(g->cache, g->keys[i], g->rows + i * dim, dim, &c->err);
+		if (found == 0) {
+			texts[count] = g->text[i];
+			missing[count++] = i;
+		}
+	}
+	if (fresh == NULL || found < 0 || embed_batch(g->embed, texts, count, fresh, g->pool, &c->err) < 0 ||
+	    (count > 0 && vectors_begin(g->cache, &c->err) < 0))
+		goto out;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(g->rows + missing[i] * dim, fresh + i * dim, dim * sizeof *fresh);
+		if (vectors_put(g->cache, g->keys[missing[i]], fresh + i * dim, dim, &c->err) < 0)
+			goto out;
+	}
+	g->cached += g->n - count;
+	r = count > 0 ? vectors_commit(g->cache, &c->err) : 0;
+out:
+	free(missing);
+	free(texts);
+	free(fresh);
+	return r;
+}
+
 static int
 flush_chunk(struct ctx *c, struct embedding *g)
 {
 	if (g->n == 0)
 		return 0;
-	if (embed_batch(g->embed, g->text, g->n, g->rows, g->pool, &c->err) < 0 ||
+	if ((g->cache != NULL ? embed_cached(c, g) :
+	    embed_batch(g->embed, g->text, g->n, g->rows, g->pool, &c->err)) < 0 ||
 	    rowfile_add(g->out, g->rows, g->n, g->digest, &c->err) < 0)
 		return -1;
 	g->done += g->n;
@@ -179,7 +231,9 @@ embed_file(struct ctx *c, struct embedding *g)
 		return -1;
 	g->text = mem_calloc(CHUNK_LINES, sizeof *g->text, &c->err);
 	g->rows = mem_aligned(CHUNK_LINES * embed_dim(g->embed), sizeof *g->rows, &c->err);
-	if (g->text == NULL || g->rows == NULL)
+	g->keys = mem_calloc(CHUNK_LINES, sizeof *g->keys, &c->err);
+	if (g->text == NULL || g->rows == NULL || g->keys == NULL || (opt_str(c, "cache") != NULL &&
+	    (g->cache = vectors_open(opt_str(c, "cache"), &c->err)) == NULL))
 		return -1;
 	g->out = rowfile_open(out, embed_dim(g->embed), key, opt_flag(c, "restart"), &g->skip, g->want, &c->err);
 	if (g->out == NULL)
@@ -198,6 +252,9 @@ embed_file(struct ctx *c, struct embedding *g)
 		return -1;
 	}
 	g->out = NULL;
+	if (g->cache != NULL)
+		say(c, "%llu of %llu rows came from the cache", (unsigned long long)g->cached,
+		    (unsigned long long)(g->done - g->skip));
 	say(c, "wrote %s: %llu rows of %zu", out, (unsigned long long)g->done, embed_dim(g->embed));
 	return 0;
 }
@@ -216,6 +273,7 @@ cmd_embed(struct ctx *c)
 		jsonw_object(&j);
 		jsonw_kstr(&j, "output", opt_str(c, "output"));
 		jsonw_kint(&j, "rows", (int64_t)g.done);
+		jsonw_kint(&j, "cached", (int64_t)g.cached);
 		jsonw_kint(&j, "dim", (int64_t)embed_dim(g.embed));
 		jsonw_key(&j, "embedder");
 		embed_describe(g.embed, &j);
@@ -225,11 +283,13 @@ cmd_embed(struct ctx *c)
 		buf_finish(&b);
 	}
 	rowfile_close(g.out);
+	vectors_close(g.cache);
 	pool_free(g.pool);
 	embed_free(g.embed);
 	encoder_free(g.encoder);
 	arena_finish(&g.texts);
 	free(g.text);
 	free(g.rows);
+	free(g.keys);
 	return r;
 }

@@ -178,6 +178,8 @@ static const struct opt embed_opts[] = {
 	  .help = "what bert keeps of a text longer than it can read: its head, its tail, or both without the middle" },
 	{ .l = "text", .type = OPT_FLAG,
 	  .help = "input lines are plain text; by default JSON objects with a query" },
+	{ .l = "cache", .type = OPT_FILE, .arg = "FILE",
+	  .help = "vectors of earlier runs, looked up and added to (sqlite3)" },
 	{ .l = "restart", .type = OPT_FLAG,
 	  .help = "begin anew instead of going on with what OUTPUT.part holds" },
 	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",

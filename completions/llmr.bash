@@ -56,6 +56,7 @@ _llmr() {
 		--embedder) COMPREPLY=(); return ;;
 		--dtype) _llmr_words "fp32 bf16 int8"; return ;;
 		--truncate) _llmr_words "head tail middle"; return ;;
+		--cache) _llmr_files; return ;;
 		--output|-o) _llmr_files; return ;;
 		esac ;;
 	train:-*)
@@ -226,7 +227,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	embed)
-		if [[ $cur == -* ]]; then _llmr_words " --embedder --dtype --truncate --text --restart --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --embedder --dtype --truncate --text --cache --restart --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	train)
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --dtype --truncate --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

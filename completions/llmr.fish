@@ -60,6 +60,7 @@ complete -c llmr -n '__llmr_is embed' -l embedder -x -d 'text to vector, where n
 complete -c llmr -n '__llmr_is embed' -l dtype -x -a 'fp32 bf16 int8' -d 'weights of bert:PATH where PATH is a folder; a packed file has its own'
 complete -c llmr -n '__llmr_is embed' -l truncate -x -a 'head tail middle' -d 'what bert keeps of a text longer than it can read: its head, its tail, or both without the middle'
 complete -c llmr -n '__llmr_is embed' -l text -d 'input lines are plain text; by default JSON objects with a query'
+complete -c llmr -n '__llmr_is embed' -l cache -r -F -d 'vectors of earlier runs, looked up and added to (sqlite3)'
 complete -c llmr -n '__llmr_is embed' -l restart -d 'begin anew instead of going on with what OUTPUT.part holds'
 complete -c llmr -n '__llmr_is embed' -l output -s o -r -F -d 'matrix to write, a float32 row for each line: .safetensors, .npy or .pt'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a train -d 'learn a router from routing records'

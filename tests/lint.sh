@@ -43,7 +43,7 @@ homes() {
 		yaml lib/fmt/yaml
 		cblas lib/math/mat
 		sodium lib/fmt/hash
-		sqlite3 lib/data/rundb
+		sqlite3 lib/data/
 		microhttpd.h lib/serve/httpd
 		zlib lib/fmt/stream
 		zstd lib/fmt/stream

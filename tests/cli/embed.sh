@@ -24,6 +24,16 @@ match out '"rows":4' "how many rows"
 match out '"dtype":"int8"' "and of which type"
 ok "hash needs no files" "$LLMR" embed --embedder hash queries.jsonl -o h.npy
 
+ok "the cache is filled" "$LLMR" embed --cache c.db --embedder bert:e.safetensors queries.jsonl -o c1.npy
+match err '0 of 4 rows' "nothing was in it"
+ok "and used" "$LLMR" embed --cache c.db --embedder bert:e.safetensors queries.jsonl -o c2.npy
+match err '4 of 4 rows' "for all rows"
+same c1.npy v.npy "filling it changes no vector"
+same c2.npy v.npy "nor does using it"
+ok "another encoder has rows of its own" "$LLMR" embed --cache c.db --embedder bert:i.safetensors queries.jsonl -o c3.npy
+match err '0 of 4 rows' "under its digest"
+status 65 "a cache that is none" "$LLMR" embed --cache v.npy --embedder bert:e.safetensors queries.jsonl -o c4.npy
+
 # An interrupted run goes on, on the same input alone.
 printf '%s\n' '{"query": "a"}' '{"query": 1}' >bad.jsonl
 status 65 "a line without a query" "$LLMR" embed --embedder bert:e.safetensors bad.jsonl -o x.npy
