@@ -33,7 +33,8 @@ struct embedding {
 	struct arena texts;
 	struct slice *text;		/* [CHUNK_LINES] */
 	size_t n, bytes;
-	float *rows;
+	float *rows;			/* [rows_cap x dim] */
+	size_t rows_cap;
 	bool plain;
 };
 
@@ -156,6 +157,12 @@ flush_chunk(struct ctx *c, struct embedding *g)
 {
 	if (g->n == 0)
 		return 0;
+	if (g->n > g->rows_cap) {
+		free(g->rows);
+		g->rows_cap = g->n;
+		if ((g->rows = mem_aligned(g->n * embed_dim(g->embed), sizeof *g->rows, &c->err)) == NULL)
+			return -1;
+	}
 	if ((g->cache != NULL ? embed_cached(c, g) :
 	    embed_batch(g->embed, g->text, g->n, g->rows, g->pool, &c->err)) < 0 ||
 	    rowfile_add(g->out, g->rows, g->n, g->digest, &c->err) < 0)
@@ -230,9 +237,8 @@ embed_file(struct ctx *c, struct embedding *g)
 	    (g->pool = pool_new(c->threads, &c->err)) == NULL)
 		return -1;
 	g->text = mem_calloc(CHUNK_LINES, sizeof *g->text, &c->err);
-	g->rows = mem_aligned(CHUNK_LINES * embed_dim(g->embed), sizeof *g->rows, &c->err);
 	g->keys = mem_calloc(CHUNK_LINES, sizeof *g->keys, &c->err);
-	if (g->text == NULL || g->rows == NULL || g->keys == NULL || (opt_str(c, "cache") != NULL &&
+	if (g->text == NULL || g->keys == NULL || (opt_str(c, "cache") != NULL &&
 	    (g->cache = vectors_open(opt_str(c, "cache"), &c->err)) == NULL))
 		return -1;
 	g->out = rowfile_open(out, embed_dim(g->embed), key, opt_flag(c, "restart"), &g->skip, g->want, &c->err);

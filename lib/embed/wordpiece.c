@@ -257,6 +257,24 @@ take(struct run *r, uint32_t cp)
 	}
 }
 
+typedef uint8_t bytes16 __attribute__((vector_size(16), may_alias, aligned(1)));
+
+/* Past whole blocks of ASCII letters and digits: what is left of a word that is too long anyway. */
+static const char *
+skip_letters(struct run *r, const char *p, const char *end)
+{
+	for (; end - p >= 16; p += 16, r->chars += 16) {
+		bytes16 c = *(const bytes16 *)(const void *)p;
+		bytes16 is = (bytes16)(((c | 0x20) - 'a' < 26) | (c - '0' < 10));
+		uint64_t half[2];
+
+		memcpy(half, &is, sizeof half);
+		if ((half[0] & half[1]) != UINT64_MAX)
+			break;
+	}
+	return p;
+}
+
 /* Letters of ASCII from p on, into the word; returns where they end. */
 static const char *
 take_letters(struct run *r, const char *p, const char *end)
@@ -267,6 +285,12 @@ take_letters(struct run *r, const char *p, const char *end)
 	for (; p < end; p++) {
 		unsigned char c = (unsigned char)*p;
 
+		if (r->chars == max + 1) {
+			p = skip_letters(r, p, end);
+			if (p == end)
+				break;
+			c = (unsigned char)*p;
+		}
 		if (c >= 0x80 || ascii[c] <= KIND_PUNCT)
 			break;
 		if (r->chars < max)
