@@ -79,3 +79,6 @@ if [ -f "$model/model.safetensors" ]; then
 else
 	skip "a real encoder: none at $model (make model)"
 fi
+ok "the walkthrough of an air-gapped machine" sh "$SRC/examples/airgap.sh" "$LLMR" i.safetensors airgap
+match out 'encoder.safetensors: OK' "checks what the stick brings"
+match out 'the embedder needs its encoder' "and shows what is refused"
