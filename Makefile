@@ -28,11 +28,11 @@ ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) -fPIC -fvisibility=hidden -ffile-
 	-MMD -MP -pthread $(CFLAGS)
 # Asked once, at the first use: after `make deps' has run.
 once = $(eval $(1) := $(shell $(2)))$($(1))
-PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl openblas)
+PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libcrypto openblas)
 PC_LIBS = $(call once,PC_LIBS,$(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
 
-LINKED = $(foreach p,$(LIBS_PC) libcurl openblas,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+LINKED = $(foreach p,$(LIBS_PC) libcurl libcrypto openblas,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
 empty :=
 comma := ,
 $(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
@@ -158,25 +158,30 @@ $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libllmr.a
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# The S3 client by hand, for its tests.
+$(B)/s3tool: $(B)/tests/integ/s3tool.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 .PHONY: check check-all check-unit check-cli check-fuzz check-integ lint asan valgrind fuzz bench-peers
 JOBS = -j$(shell nproc 2>/dev/null || echo 1)
 # Everything, set-up included; the last line counts what passed and failed.
 check:
 	@sh share/deps.sh check
-	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(FUZZ_BIN) $(GEN)
+	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(B)/s3tool $(FUZZ_BIN) $(GEN)
 	@B='$(B)' sh tests/check.sh
 check-unit: $(B)/unit
 	@$(B)/unit --jobs 2
-check-cli: all
-	@LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
+check-cli: all $(B)/s3tool
+	@S3TOOL=$(abspath $(B)/s3tool) LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
 check-fuzz: $(FUZZ_BIN)
 	@sh tests/fuzz/replay.sh $(B)/fuzz
-check-integ: all
-	@LLMR=$(abspath $(B)/llmr) sh tests/integ/run.sh
+check-integ: all $(B)/s3tool
+	@S3TOOL=$(abspath $(B)/s3tool) LLMR=$(abspath $(B)/llmr) sh tests/integ/run.sh
 lint: all
 	@sh tests/lint.sh $(B)
-bench-peers: all $(B)/kindbench
-	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) sh tests/bench/peers.sh
+bench-peers: all $(B)/kindbench $(B)/s3tool
+	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) S3TOOL=$(abspath $(B)/s3tool) sh tests/bench/peers.sh
 $(B)/kindbench: $(B)/tests/bench/kindbench.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -224,7 +229,8 @@ $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/bench/kindbench.d
+-include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/integ/s3tool.d \
+	$(B)/tests/bench/kindbench.d
 
 # ---- docs: man pages and completions from cmd/table.c -----------------------
 

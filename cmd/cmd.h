@@ -62,10 +62,13 @@ int cmd_extract(struct ctx *);
 int cmd_help(struct ctx *);
 int cmd_import(struct ctx *);
 int cmd_inspect(struct ctx *);
+int cmd_keygen(struct ctx *);
 int cmd_route(struct ctx *);
 int cmd_runs(struct ctx *);
 int cmd_serve(struct ctx *);
+int cmd_sign(struct ctx *);
 int cmd_train(struct ctx *);
+int cmd_verify(struct ctx *);
 int cmd_version(struct ctx *);
 
 #endif

@@ -17,7 +17,8 @@
 /* The table points at the commands; this program never runs one. */
 #define NEVER(n) int cmd_##n(struct ctx *c) { (void)c; return -1; }
 NEVER(bench) NEVER(convert) NEVER(doctor) NEVER(drift) NEVER(embed) NEVER(eval) NEVER(extract)
-NEVER(help) NEVER(import) NEVER(inspect) NEVER(route) NEVER(runs) NEVER(serve) NEVER(train) NEVER(version)
+NEVER(help) NEVER(import) NEVER(inspect) NEVER(keygen) NEVER(route) NEVER(runs) NEVER(serve)
+NEVER(sign) NEVER(train) NEVER(verify) NEVER(version)
 
 /* ---- man ---- */
 

@@ -10,6 +10,8 @@
 static const struct { const char *name, *title; } groups[] = {
 	{ "data", "from traces to data" },
 	{ "routers", "routers" },
+	{ "trust", "keys and signatures" },
+	{ "serving", "serving" },
 	{ "help", "help" },
 	{ NULL, NULL }
 };

@@ -54,6 +54,35 @@ const struct opt global_opts[] = {
 	{ .l = NULL }
 };
 
+/* Which keys are trusted, and what a model must be signed by. */
+#define TRUST_OPTS \
+	{ .s = 'p', .l = "public-key", .type = OPT_FILE, .many = true, .arg = "FILE", \
+	  .env = "LLMROUTER_MODEL_PUBLIC_KEY_PATH", \
+	  .help = "trusted public key; may be repeated; by default those of the trust folder" }, \
+	{ .l = "public-key-b64", .type = OPT_STRING, .arg = "TEXT", .env = "LLMROUTER_MODEL_PUBLIC_KEY_B64", \
+	  .help = "trusted public key in base64: 32 raw bytes, a PEM, or a minisign key's line" }, \
+	{ .l = "trusted-dir", .type = OPT_DIR, .arg = "DIR", \
+	  .help = "folder of trusted keys; by default $XDG_CONFIG_HOME/llmr/trusted" }, \
+	{ .l = "revoked", .type = OPT_FILE, .many = true, .arg = "FILE", \
+	  .help = "numbers of keys that count no more, one a line; may be repeated" }, \
+	{ .s = 'x', .l = "signature", .type = OPT_FILE, .arg = "FILE", \
+	  .help = "signature file; by default FILE.minisig or the folder's manifest.json" }, \
+	{ .l = "manifest", .type = OPT_FILE, .arg = "FILE", .env = "LLMROUTER_MODEL_MANIFEST_PATH", \
+	  .help = "signed manifest that lists the file; by default manifest.json beside it" }, \
+	{ .l = "root", .type = OPT_DIR, .arg = "DIR", \
+	  .help = "folder that the manifest's paths start from; by default the manifest's own" }, \
+	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE", \
+	  .help = "secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET" }
+#define REQUIRE_OPTS \
+	{ .l = "require-signature", .type = OPT_FLAG, .env = "LLMROUTER_ENFORCE_SIGNED_MODELS", \
+	  .help = "refuse a model that no trusted key has signed" }, \
+	TRUST_OPTS
+#define PASSWORD_OPTS \
+	{ .l = "password-file", .type = OPT_FILE, .arg = "FILE", \
+	  .help = "file whose first line is the secret key's password; or LLMR_PASSWORD" }, \
+	{ .l = "password-fd", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1024, \
+	  .help = "descriptor to read the password from" }
+
 static const struct opt extract_opts[] = {
 	{ .l = "from", .type = OPT_CHOICE, .arg = "SOURCE", .choices = "jaeger|file",
 	  .dflt = "jaeger", .help = "where traces come from" },
@@ -271,6 +300,7 @@ static const struct opt eval_opts[] = {
 	{ .l = "allow-leaks", .type = OPT_FLAG, .help = "keep queries that occur in training" },
 	{ .l = "no-runs", .type = OPT_FLAG,
 	  .help = "record this run nowhere (see llmr-runs); the same as LLMR_NO_RUNS=1" },
+	REQUIRE_OPTS,
 	{ .l = NULL }
 };
 
@@ -293,6 +323,7 @@ static const struct opt route_opts[] = {
 	  .help = "what the draw depends on beside seed and prompt; JSON lines may hold request_id" },
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
 	  .help = "seed of the draw" },
+	REQUIRE_OPTS,
 	{ .l = NULL }
 };
 
@@ -319,6 +350,7 @@ static const struct opt bench_opts[] = {
 	  .help = "seed of the draw" },
 	{ .l = "budget-p99", .type = OPT_DURATION, .arg = "TIME",
 	  .help = "exit 1 when P99 is above this; without it 50ms is shown and nothing enforced" },
+	REQUIRE_OPTS,
 	{ .l = NULL }
 };
 
@@ -337,6 +369,7 @@ static const struct opt drift_opts[] = {
 	  .help = "exit 1 when a population stability index is above this by more than chance" },
 	{ .l = "max-ood", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1, .dflt = "0.1",
 	  .help = "exit 1 when more than this share of queries is out of distribution" },
+	REQUIRE_OPTS,
 	{ .l = NULL }
 };
 
@@ -378,6 +411,55 @@ static const struct opt import_opts[] = {
 static const struct opt inspect_opts[] = {
 	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
 	  .help = "where the encoder lies that the artifact names by digest" },
+	{ .l = NULL }
+};
+
+static const struct opt keygen_opts[] = {
+	{ .s = 'p', .l = "public-key", .type = OPT_FILE, .arg = "FILE", .help = "public key to write" },
+	{ .s = 's', .l = "secret-key", .type = OPT_FILE, .arg = "FILE",
+	  .help = "secret key to write, readable by its owner alone" },
+	{ .s = 'W', .l = "no-password", .type = OPT_FLAG, .help = "do not protect the secret key by a password" },
+	{ .l = "type", .type = OPT_CHOICE, .arg = "KIND", .choices = "ed25519|p256", .dflt = "ed25519",
+	  .help = "kind of key; p256 is for sign --format oms" },
+	{ .l = "kdf-memory", .type = OPT_BYTES, .arg = "SIZE", .dflt = "1GiB",
+	  .help = "memory that trying a password shall cost, 16MiB to 1GiB" },
+	PASSWORD_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt sign_opts[] = {
+	{ .s = 's', .l = "secret-key", .type = OPT_FILE, .arg = "FILE", .help = "secret key" },
+	{ .s = 'x', .l = "signature", .type = OPT_FILE, .arg = "FILE",
+	  .help = "signature file to write; by default FILE.minisig, DIR/manifest.json or DIR/model.sig" },
+	{ .l = "format", .type = OPT_CHOICE, .arg = "FORM", .choices = "auto|minisig|manifest|oms",
+	  .dflt = "auto", .help = "form of signature; auto: minisig for a file, manifest for a folder" },
+	{ .s = 't', .l = "trusted-comment", .type = OPT_STRING, .arg = "TEXT",
+	  .help = "comment that is signed too; by default time, name and SHA-256" },
+	{ .s = 'c', .l = "comment", .type = OPT_STRING, .arg = "TEXT", .help = "comment that nothing covers" },
+	{ .l = "description", .type = OPT_STRING, .arg = "TEXT", .help = "description in the manifest, signed" },
+	{ .l = "no-sidecar", .type = OPT_FLAG, .help = "leave out NAME.yaml beside NAME.safetensors" },
+	{ .l = "add", .type = OPT_FLAG,
+	  .help = "write FILE.KEY.minisig beside the signatures that are there, for verify --require" },
+	{ .l = "rotate", .type = OPT_FLAG,
+	  .help = "hand trust on: sign a new public key by the old secret key" },
+	{ .l = "hmac", .type = OPT_FLAG, .help = "sign the manifest by an HMAC secret, not by a key" },
+	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE",
+	  .help = "secret for --hmac; or LLMROUTER_MODEL_HMAC_SECRET" },
+	PASSWORD_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt verify_opts[] = {
+	TRUST_OPTS,
+	{ .l = "format", .type = OPT_CHOICE, .arg = "FORM", .choices = "auto|minisig|manifest|oms",
+	  .dflt = "auto", .help = "form of signature to look for" },
+	{ .l = "require", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 64, .dflt = "1",
+	  .help = "how many of the trusted keys must have signed" },
+	{ .s = 'H', .l = "prehashed", .type = OPT_FLAG, .help = "refuse signatures of minisign's legacy form" },
+	{ .l = "no-sidecar", .type = OPT_FLAG, .help = "leave out NAME.yaml beside NAME.safetensors" },
+	{ .l = "allow-extra", .type = OPT_FLAG, .help = "files in the folder that are not listed are no fault" },
+	{ .l = "add-key", .type = OPT_FLAG,
+	  .help = "FILE is a public key: put it in the trust folder when a trusted key has signed it by sign --rotate" },
 	{ .l = NULL }
 };
 
@@ -425,13 +507,13 @@ const struct command commands[] = {
 	  .see_also = "llmr-convert(1) llmr-eval(1) llmr-artifact(5)" },
 	{ .name = "eval", .group = "routers", .summary = "measure a router against baselines",
 	  .operands = "", .operand_choices = "", .opts = eval_opts, .run = cmd_eval,
-	  .exits = "1 65 66 74 75 130", .see_also = "llmr-bench(1) llmr-train(1)" },
+	  .exits = "1 65 66 74 75 77 130", .see_also = "llmr-bench(1) llmr-train(1)" },
 	{ .name = "route", .group = "routers", .summary = "choose a model for a prompt",
 	  .operands = "[PROMPT | -]", .operand_choices = "", .max_args = 1, .opts = route_opts,
-	  .run = cmd_route, .exits = "1 65 66 74 75 130", .see_also = "llmr-bench(1) llmr-train(1)" },
+	  .run = cmd_route, .exits = "1 65 66 74 75 77 130", .see_also = "llmr-bench(1) llmr-train(1)" },
 	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
-	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-route(1)" },
+	  .exits = "1 65 66 74 75 77 130", .see_also = "llmr-eval(1) llmr-route(1)" },
 	{ .name = "import", .group = "routers", .summary = "make a router of your own weights, or pack an encoder",
 	  .operands = "linear FILE | mlp FILE | bert DIR", .operand_choices = "linear|mlp|bert", .min_args = 2,
 	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
@@ -443,7 +525,18 @@ const struct command commands[] = {
 	{ .name = "drift", .group = "routers",
 	  .summary = "tell how far new queries lie from the training data", .operands = "[FILE ...]",
 	  .operand_choices = "@file", .max_args = ANY, .opts = drift_opts, .run = cmd_drift,
-	  .exits = "1 65 66 74 75 130", .see_also = "llmr-eval(1) llmr-train(1)" },
+	  .exits = "1 65 66 74 75 77 130", .see_also = "llmr-eval(1) llmr-train(1)" },
+	{ .name = "keygen", .group = "trust", .summary = "make a key pair for signing",
+	  .operands = "", .operand_choices = "", .opts = keygen_opts, .run = cmd_keygen,
+	  .exits = "73 74 75 77 78", .see_also = "llmr-sign(1) llmr-verify(1) llmr-trust(7)" },
+	{ .name = "sign", .group = "trust", .summary = "sign a file, an artifact or a folder",
+	  .operands = "FILE | DIR", .operand_choices = "@file", .min_args = 1, .max_args = 1,
+	  .opts = sign_opts, .run = cmd_sign, .exits = "65 66 73 74 75 77 78",
+	  .see_also = "llmr-keygen(1) llmr-verify(1) llmr-trust(7)" },
+	{ .name = "verify", .group = "trust", .summary = "check the signature of a file, an artifact or a folder",
+	  .operands = "FILE | DIR", .operand_choices = "@file", .min_args = 1, .max_args = 1,
+	  .opts = verify_opts, .run = cmd_verify, .exits = "1 65 66 73 74 75 78",
+	  .see_also = "llmr-keygen(1) llmr-sign(1) llmr-trust(7)" },
 	{ .name = "runs", .group = "routers", .summary = "list, show, compare and export recorded runs",
 	  .operands = "list | show ID | compare ID ID ... | export",
 	  .operand_choices = "list|show|compare|export", .min_args = 1, .max_args = ANY,

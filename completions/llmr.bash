@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|embed|train|eval|route|bench|import|inspect|drift|runs|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|embed|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -109,6 +109,14 @@ _llmr() {
 		--report) _llmr_files; return ;;
 		--min-ess) COMPREPLY=(); return ;;
 		--gate) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	route:-*)
 		case $prev in
@@ -132,6 +140,14 @@ _llmr() {
 		--strong) COMPREPLY=(); return ;;
 		--request-id) COMPREPLY=(); return ;;
 		--seed) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	bench:-*)
 		case $prev in
@@ -159,6 +175,14 @@ _llmr() {
 		--strong) COMPREPLY=(); return ;;
 		--seed) COMPREPLY=(); return ;;
 		--budget-p99) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	import:-*)
 		case $prev in
@@ -185,6 +209,48 @@ _llmr() {
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--threshold) COMPREPLY=(); return ;;
 		--max-ood) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
+		esac ;;
+	keygen:-*)
+		case $prev in
+		--public-key|-p) _llmr_files; return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--type) _llmr_words "ed25519 p256"; return ;;
+		--kdf-memory) COMPREPLY=(); return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		esac ;;
+	sign:-*)
+		case $prev in
+		--secret-key|-s) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--format) _llmr_words "auto minisig manifest oms"; return ;;
+		--trusted-comment|-t) COMPREPLY=(); return ;;
+		--comment|-c) COMPREPLY=(); return ;;
+		--description) COMPREPLY=(); return ;;
+		--hmac-secret-file) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		esac ;;
+	verify:-*)
+		case $prev in
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--signature|-x) _llmr_files; return ;;
+		--manifest) _llmr_files; return ;;
+		--root) _llmr_dirs; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
+		--format) _llmr_words "auto minisig manifest oms"; return ;;
+		--require) COMPREPLY=(); return ;;
 		esac ;;
 	runs:-*)
 		case $prev in
@@ -219,7 +285,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert embed train eval route bench import inspect drift runs serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -233,13 +299,13 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --dtype --truncate --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import)
 		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --dtype --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -248,7 +314,16 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --embedder --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	drift)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --text --data --from --threshold --max-ood --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	keygen)
+		if [[ $cur == -* ]]; then _llmr_words " --public-key --secret-key --no-password --type --kdf-memory --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	sign)
+		if [[ $cur == -* ]]; then _llmr_words " --secret-key --signature --format --trusted-comment --comment --description --no-sidecar --add --rotate --hmac --hmac-secret-file --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	verify)
+		if [[ $cur == -* ]]; then _llmr_words " --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --format --require --prehashed --no-sidecar --allow-extra --add-key --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -261,7 +336,7 @@ _llmr() {
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert embed train eval route bench import inspect drift runs serve doctor help version"; fi ;;
+		else _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs serve doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh build|check: install what building (and testing) needs; quiet when all is there.
 what=${1:-build}
-build="gcc libc6-dev pkg-config libcurl4-openssl-dev libyaml-dev libopenblas-dev libsodium-dev libsqlite3-dev libmicrohttpd-dev libzstd-dev zlib1g-dev"
+build="gcc libc6-dev pkg-config libcurl4-openssl-dev libyaml-dev libopenblas-dev libsodium-dev libsqlite3-dev libmicrohttpd-dev libssl-dev libzstd-dev zlib1g-dev"
 check="libcriterion-dev mandoc zstd curl"
 packages=$build
 [ "$what" = check ] && packages="$build $check"
@@ -23,6 +23,7 @@ need libopenblas-dev pc openblas
 need libsodium-dev pc libsodium
 need libsqlite3-dev pc sqlite3
 need libmicrohttpd-dev pc libmicrohttpd
+need libssl-dev pc libcrypto
 need libzstd-dev pc libzstd
 need zlib1g-dev pc zlib
 if [ "$what" = check ]; then

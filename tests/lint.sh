@@ -42,7 +42,8 @@ homes() {
 		cjson/ lib/fmt/json
 		yaml lib/fmt/yaml
 		cblas lib/math/mat
-		sodium lib/fmt/hash
+		sodium lib/\(fmt/hash\|trust/\)
+		openssl/ lib/trust/crypto
 		sqlite3 lib/data/
 		microhttpd.h lib/serve/httpd
 		zlib lib/fmt/stream

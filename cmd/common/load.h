@@ -21,4 +21,10 @@ struct router *load_router(struct ctx *);
 int load_encoder(struct ctx *, const char *embedder, const char *dtype, const char *truncate,
 	struct encoder **out);
 
+/*
+ * A router artifact, with the encoder that it may need (NULL none); under --require-signature only when
+ * its bytes are signed (ERR_NOPERM).
+ */
+struct router *load_artifact(struct ctx *, const char *path, struct encoder *);
+
 #endif

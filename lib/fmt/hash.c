@@ -78,8 +78,11 @@ sha_blocks(uint32_t h[8], const uint8_t *p, size_t n)
 		const __m128i abef0 = abef, cdgh0 = cdgh;
 		__m128i m[4];
 
+#pragma GCC unroll 4
 		for (unsigned i = 0; i < 4; i++)
 			m[i] = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)), swap);
+		/* Unrolled, the four words of the schedule stay in registers. */
+#pragma GCC unroll 16
 		for (unsigned i = 0; i < 16; i++) {
 			const __m128i now = m[i % 4], before = m[(i + 3) % 4];
 			__m128i next = m[(i + 1) % 4];

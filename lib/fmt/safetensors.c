@@ -481,26 +481,33 @@ fail:
 	return NULL;
 }
 
+void *
+tensorfile_read(const char *path, size_t *n, struct err *e)
+{
+	struct stat st;
+	void *p = NULL;
+	int fd;
+
+	*n = 0;
+	if (strcmp(path, "-") == 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode)))
+		return read_stream(path, n, e);
+	if ((fd = io_open_read(path, e)) < 0)
+		return NULL;
+	if (fstat(fd, &st) != 0)
+		err_sys(e, ERR_IO, "%s", path);
+	else if ((p = read_regular(fd, (uint64_t)st.st_size, n, e)) == NULL)
+		err_wrap(e, "%s", path);
+	close(fd);
+	return p;
+}
+
 struct tensorfile *
 tensorfile_load(const char *path, struct err *e)
 {
-	struct tensorfile *f = NULL;
-	struct stat st;
-	void *p = NULL;
-	size_t n = 0;
-	int fd;
+	struct tensorfile *f;
+	size_t n;
+	void *p = tensorfile_read(path, &n, e);
 
-	if (strcmp(path, "-") == 0 || (stat(path, &st) == 0 && !S_ISREG(st.st_mode))) {
-		p = read_stream(path, &n, e);
-	} else {
-		if ((fd = io_open_read(path, e)) < 0)
-			return NULL;
-		if (fstat(fd, &st) != 0)
-			err_sys(e, ERR_IO, "%s", path);
-		else if ((p = read_regular(fd, (uint64_t)st.st_size, &n, e)) == NULL)
-			err_wrap(e, "%s", path);
-		close(fd);
-	}
 	if (p == NULL)
 		return NULL;
 	if ((f = tensorfile_take(p, n, e)) == NULL) {

@@ -44,6 +44,8 @@ struct tensorfile;
 #define TENSORFILE_MAX_HEADER (16u << 20)
 #define TENSORFILE_MAX_BYTES ((uint64_t)8 << 30)
 
+/* The bytes of a file, 64-byte aligned, for tensorfile_take; to be freed. NULL and err on failure. */
+void *tensorfile_read(const char *path, size_t *n, struct err *e);
 /* Read into private memory (never mapped). */
 struct tensorfile *tensorfile_load(const char *path, struct err *e);
 /*

@@ -89,7 +89,10 @@ struct run {
 	struct err *e;
 	CURL *easy;
 	uint64_t max;
-	bool stopped;			/* on_body or the limit ended it; err is set */
+	uint64_t sent;			/* of a body that is read piece by piece */
+	int64_t moved_ns;		/* when the last byte came or went */
+	bool stalled;
+	bool stopped;			/* on_body, read or the limit ended it; err is set */
 };
 
 static int
@@ -129,7 +132,8 @@ copy_string(const char **to, struct err *e)
 static int
 copy_opts(struct http *h, const struct http_opts *o, struct err *e)
 {
-	const char **strings[] = { &h->o.ca_file, &h->o.user, &h->o.password, &h->o.bearer };
+	const char **strings[] = { &h->o.ca_file, &h->o.user, &h->o.password, &h->o.bearer, &h->o.proxy,
+		&h->o.no_proxy };
 	int r = 0;
 
 	h->o = *o;
@@ -171,8 +175,9 @@ http_new(const struct http_opts *o, struct err *e)
 		err_set(e, ERR_CONFIG, "--ca-only needs --ca-file");
 		return NULL;
 	}
-	if (has_control(o->user) || has_control(o->password) || has_control(o->bearer)) {
-		err_set(e, ERR_CONFIG, "a user name, password or token holds a control byte");
+	if (has_control(o->user) || has_control(o->password) || has_control(o->bearer) ||
+	    has_control(o->proxy) || has_control(o->no_proxy)) {
+		err_set(e, ERR_CONFIG, "a user name, password, token or proxy holds a control byte");
 		return NULL;
 	}
 	if ((h = mem_calloc(1, sizeof *h, e)) == NULL)
@@ -219,6 +224,8 @@ http_free(struct http *h)
 	wipe(h->o.user);
 	wipe(h->o.password);
 	wipe(h->o.bearer);
+	wipe(h->o.proxy);
+	wipe(h->o.no_proxy);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
@@ -383,6 +390,15 @@ on_header(char *line, size_t size, size_t n, void *ctx)
 	double wait;
 
 	(void)size;
+	r->moved_ns = clock_mono_ns();
+	if (r->rq->on_header != NULL) {
+		size_t k = n;
+
+		while (k > 0 && (line[k - 1] == '\n' || line[k - 1] == '\r'))
+			k--;
+		if (k > 0)
+			r->rq->on_header(r->rq->ctx, line, k);
+	}
 	if (n > 5 && memcmp(line, "HTTP/", 5) == 0) {
 		rs->retry_after = -1;
 		rs->content_type[0] = '\0';
@@ -406,6 +422,7 @@ on_bytes(char *p, size_t size, size_t n, void *ctx)
 	long status = 0;
 
 	(void)size;
+	r->moved_ns = clock_mono_ns();
 	rs->bytes += n;
 	if (rs->bytes > r->max) {
 		rs->fault = HTTP_TOO_LARGE;
@@ -429,6 +446,40 @@ on_bytes(char *p, size_t size, size_t n, void *ctx)
 	return n;
 }
 
+static size_t
+on_read(char *p, size_t size, size_t n, void *ctx)
+{
+	struct run *r = ctx;
+	uint64_t left = r->rq->n_body - r->sent;
+	ptrdiff_t got = 0;
+
+	(void)size;
+	r->moved_ns = clock_mono_ns();
+	if (n > left)
+		n = (size_t)left;
+	if (n > 0)
+		got = r->rq->read(r->rq->ctx, p, n, r->sent, r->e);
+	if (got < 0 || (size_t)got > n) {
+		r->rs->fault = HTTP_FATAL;
+		r->stopped = true;
+		return CURL_READFUNC_ABORT;
+	}
+	r->sent += (uint64_t)got;
+	return (size_t)got;
+}
+
+/* A kept-alive connection turned out to be closed: libcurl begins the body again on a new one. */
+static int
+on_seek(void *ctx, curl_off_t at, int origin)
+{
+	struct run *r = ctx;
+
+	if (origin != SEEK_SET || at < 0)
+		return CURL_SEEKFUNC_CANTSEEK;
+	r->sent = (uint64_t)at;
+	return CURL_SEEKFUNC_OK;
+}
+
 static void
 set_credentials(struct http *h, CURL *c)
 {
@@ -446,10 +497,13 @@ set_credentials(struct http *h, CURL *c)
 
 /* Options whose failure would weaken a limit or TLS are checked; false when one was refused. */
 static bool
-set_limits(struct http *h, CURL *c)
+set_limits(struct http *h, CURL *c, double total_timeout)
 {
 	__typeof__(curl_easy_setopt) *set = h->fn.easy_setopt;
 	bool ok = true;
+
+	if (total_timeout <= 0)
+		total_timeout = h->o.total_timeout;
 
 #if LIBCURL_VERSION_NUM >= 0x075500
 	ok &= set(c, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
@@ -459,10 +513,7 @@ set_limits(struct http *h, CURL *c)
 	ok &= set(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
 	ok &= set(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 	ok &= set(c, CURLOPT_CONNECTTIMEOUT_MS, (long)(h->o.connect_timeout * 1000)) == CURLE_OK;
-	ok &= set(c, CURLOPT_TIMEOUT_MS, (long)(h->o.total_timeout * 1000)) == CURLE_OK;
-	ok &= set(c, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK;
-	ok &= set(c, CURLOPT_LOW_SPEED_TIME,
-		h->o.stall_timeout < 1 ? 1L : (long)h->o.stall_timeout) == CURLE_OK;
+	ok &= set(c, CURLOPT_TIMEOUT_MS, (long)(total_timeout * 1000)) == CURLE_OK;
 	ok &= set(c, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
 	ok &= set(c, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
 	if (h->o.ca_file != NULL) {
@@ -472,7 +523,35 @@ set_limits(struct http *h, CURL *c)
 		else if (h->ca_path != NULL)
 			(void)set(c, CURLOPT_CAPATH, h->ca_path);
 	}
+	if (h->o.proxy != NULL)
+		ok &= set(c, CURLOPT_PROXY, h->o.proxy) == CURLE_OK;
+	if (h->o.no_proxy != NULL)
+		ok &= set(c, CURLOPT_NOPROXY, h->o.no_proxy) == CURLE_OK;
 	return ok;
+}
+
+static void
+set_body(struct run *r)
+{
+	__typeof__(curl_easy_setopt) *set = r->h->fn.easy_setopt;
+	const struct http_request *rq = r->rq;
+	CURL *c = r->easy;
+
+	if (rq->body != NULL) {
+		(void)set(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->n_body);
+		(void)set(c, CURLOPT_POSTFIELDS, rq->body);
+	} else if (rq->read != NULL) {
+		(void)set(c, CURLOPT_UPLOAD, 1L);
+		(void)set(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)rq->n_body);
+		(void)set(c, CURLOPT_READFUNCTION, on_read);
+		(void)set(c, CURLOPT_READDATA, r);
+		(void)set(c, CURLOPT_SEEKFUNCTION, on_seek);
+		(void)set(c, CURLOPT_SEEKDATA, r);
+	}
+	if (rq->buffer_bytes > 0) {
+		(void)set(c, CURLOPT_BUFFERSIZE, (long)rq->buffer_bytes);
+		(void)set(c, CURLOPT_UPLOAD_BUFFERSIZE, (long)rq->buffer_bytes);
+	}
 }
 
 static int
@@ -482,27 +561,46 @@ set_request(struct run *r, const char *url, struct curl_slist *headers, char *te
 	const struct http_request *rq = r->rq;
 	CURL *c = r->easy;
 
-	if (!set_limits(r->h, c))
+	if (!set_limits(r->h, c, rq->total_timeout) ||
+	    (rq->verbatim && set(c, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK))
 		return err_set(e, ERR_CONFIG, "libcurl %s refuses a safety option: too old", r->h->version);
-	set_credentials(r->h, c);
+	if (!rq->verbatim) {
+		set_credentials(r->h, c);
+		(void)set(c, CURLOPT_ACCEPT_ENCODING, "gzip");
+	}
 	(void)set(c, CURLOPT_URL, url);
 	(void)set(c, CURLOPT_USERAGENT, r->h->agent);
-	(void)set(c, CURLOPT_ACCEPT_ENCODING, "gzip");
 	(void)set(c, CURLOPT_ERRORBUFFER, text);
 	(void)set(c, CURLOPT_HTTPHEADER, headers);
 	(void)set(c, CURLOPT_HEADERFUNCTION, on_header);
 	(void)set(c, CURLOPT_HEADERDATA, r);
 	(void)set(c, CURLOPT_WRITEFUNCTION, on_bytes);
 	(void)set(c, CURLOPT_WRITEDATA, r);
-	if (rq->body != NULL) {
-		(void)set(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->n_body);
-		(void)set(c, CURLOPT_POSTFIELDS, rq->body);
-	}
+	set_body(r);
 	if (rq->method != NULL && strcmp(rq->method, "HEAD") == 0)
 		(void)set(c, CURLOPT_NOBODY, 1L);
 	else if (rq->method != NULL)
 		(void)set(c, CURLOPT_CUSTOMREQUEST, rq->method);
 	return 0;
+}
+
+/*
+ * Has no byte moved for too long? libcurl's own measure is a mean over five
+ * seconds. The time of connecting does not count: it has its own limit.
+ */
+static bool
+has_stalled(struct run *r)
+{
+	double connected = 0;
+
+	if (r->moved_ns == 0) {
+		(void)r->h->fn.easy_getinfo(r->easy, CURLINFO_PRETRANSFER_TIME, &connected);
+		if (connected > 0)
+			r->moved_ns = clock_mono_ns();
+		return false;
+	}
+	r->stalled = (double)(clock_mono_ns() - r->moved_ns) > r->h->o.stall_timeout * 1e9;
+	return r->stalled;
 }
 
 /* Drive the transfer, looking at the cancel flag ten times a second. */
@@ -518,7 +616,7 @@ drive(struct run *r, struct slot *s, struct err *e)
 	if (fn->multi_add_handle(s->multi, s->easy) != CURLM_OK)
 		return out;
 	for (;;) {
-		if (cancel_check(r->h->o.cancel, e) < 0) {
+		if (!r->rq->ignore_cancel && cancel_check(r->h->o.cancel, e) < 0) {
 			r->stopped = true;
 			r->rs->fault = HTTP_FATAL;
 			out = CURLE_ABORTED_BY_CALLBACK;
@@ -527,6 +625,10 @@ drive(struct run *r, struct slot *s, struct err *e)
 		m = fn->multi_perform(s->multi, &running);
 		if (m != CURLM_OK || running == 0)
 			break;
+		if (has_stalled(r)) {
+			out = CURLE_OPERATION_TIMEDOUT;
+			break;
+		}
 		m = fn->multi_poll(s->multi, NULL, 0, POLL_MS, NULL);
 		if (m != CURLM_OK)
 			break;
@@ -544,7 +646,8 @@ static int
 explain(struct run *r, CURLcode code, const char *url, const char *text)
 {
 	struct slice at = place_of(url);
-	const char *why = text[0] != '\0' ? text : r->h->fn.easy_strerror(code);
+	const char *why = r->stalled ? "timed out: no byte came or went" : text[0] != '\0' ? text :
+		r->h->fn.easy_strerror(code);
 	enum err_code kind = ERR_UNAVAILABLE;
 
 	r->rs->fault = HTTP_TRANSIENT;
@@ -601,8 +704,10 @@ transfer(struct http *h, const struct http_request *rq, const char *url, struct 
 	r.easy = s->easy;
 	if (r.max == 0)
 		r.max = DEFAULT_MAX_BYTES;
-	for (size_t i = 0; i < rq->n_headers; i++, headers = more) {
-		if ((more = h->fn.slist_append(headers, rq->headers[i])) == NULL) {
+	for (size_t i = 0; i < rq->n_headers + (rq->verbatim ? 1 : 0); i++, headers = more) {
+		/* An empty Expect: libcurl would ask before it sends a large body. */
+		more = h->fn.slist_append(headers, i < rq->n_headers ? rq->headers[i] : "Expect:");
+		if (more == NULL) {
 			rs->fault = HTTP_FATAL;
 			err_nomem(e);
 			goto out;
@@ -663,7 +768,7 @@ http_do(struct http *h, const struct http_request *rq, struct http_response *rs,
 	for (unsigned n = 0; n <= MAX_REDIRECTS; n++) {
 		if (transfer(h, rq, url, rs, &next, e) < 0)
 			goto out;
-		if (next == NULL || rq->body != NULL) {
+		if (next == NULL || rq->body != NULL || rq->read != NULL || rq->verbatim) {
 			r = 0;
 			goto out;
 		}

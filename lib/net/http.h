@@ -30,6 +30,8 @@ struct http_opts {
 	double connect_timeout;		/* seconds; 0: 10 */
 	double stall_timeout;		/* seconds without a byte; 0: 60 */
 	double total_timeout;		/* seconds for one request; 0: 300 */
+	const char *proxy;		/* URL of a proxy, "" none; NULL: as libcurl finds it (https_proxy, http_proxy) */
+	const char *no_proxy;		/* hosts reached without it, by comma; NULL: as libcurl finds it */
 	const char *const *allowed_hosts;	/* NULL: any host */
 	size_t n_allowed_hosts;
 	struct cancel *cancel;
@@ -57,7 +59,23 @@ struct http_request {
 	int (*on_body)(void *ctx, const void *p, size_t n, struct err *e);
 	/* A redirect was followed: throw away what on_body got. NULL is fine. */
 	int (*on_restart)(void *ctx, struct err *e);
+	/* Each header line of an answer without its line end, the status line first. NULL is fine. */
+	void (*on_header)(void *ctx, const char *line, size_t n);
+	/*
+	 * A body that is not in memory: up to n bytes of it from offset at, the number
+	 * given or -1 and err. Used when body is NULL and n_body is its length.
+	 */
+	ptrdiff_t (*read)(void *ctx, void *p, size_t n, uint64_t at, struct err *e);
 	void *ctx;
+	/*
+	 * Signed requests: sent exactly as given. The path is not tidied, no gzip is
+	 * asked for, no Expect is sent, no redirect is followed and no credentials of
+	 * http_opts go along.
+	 */
+	bool verbatim;
+	bool ignore_cancel;		/* clearing up after a cancel */
+	double total_timeout;		/* seconds; 0: that of http_opts */
+	size_t buffer_bytes;		/* for a large body, either way; 0: libcurl's 16 KiB in and 64 KiB out */
 };
 
 /* What became of the transfer itself, for deciding about a retry. */
@@ -68,7 +86,7 @@ enum http_fault {
 	HTTP_FATAL		/* name, TLS trust, forbidden host, cancelled, local */
 };
 
-#define HTTP_HEAD_BYTES 512
+#define HTTP_HEAD_BYTES 2048
 struct http_response {
 	enum http_fault fault;
 	long status;			/* of the last answer, 0 when none came */

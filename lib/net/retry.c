@@ -58,9 +58,8 @@ month_number(const char *name)
 	return 0;
 }
 
-/* The three date forms of RFC 9110, 5.6.7, to seconds since 1970. */
-static bool
-http_date(const char *s, int64_t *out)
+bool
+retry_http_date(const char *s, int64_t *out)
 {
 	char mon[4] = "", zone[4] = "";
 	int y, d, h, mi, sec, m, end = 0;
@@ -103,7 +102,7 @@ retry_after_parse(const char *value, int64_t now_us, double *seconds)
 		*seconds = (double)n;
 		return true;
 	}
-	if (!http_date(text, &at))
+	if (!retry_http_date(text, &at))
 		return false;
 	*seconds = (double)(at * 1000000 - now_us) / 1e6;
 	if (*seconds < 0)

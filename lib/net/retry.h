@@ -37,6 +37,9 @@ double retry_delay(const struct retry_policy *, unsigned n, double retry_after, 
 /* Seconds from a Retry-After value at wall time now (µs since 1970); a date in the past gives 0. */
 bool retry_after_parse(const char *value, int64_t now_us, double *seconds);
 
+/* One of the three date forms of RFC 9110, 5.6.7, in seconds since 1970; false when it is none. */
+bool retry_http_date(const char *text, int64_t *out);
+
 /* Sleep in short naps; -1 and ERR_INTR as soon as cancelled. */
 int retry_sleep(double seconds, struct cancel *, struct err *e);
 

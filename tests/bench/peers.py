@@ -17,6 +17,8 @@ import urllib.request
 import encoder_peer
 import kinds
 import quality
+import s3_peer
+import sign_peer
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 LLMR = os.environ.get("LLMR", os.path.join(ROOT, "build", "llmr"))
@@ -169,6 +171,7 @@ def main():
     print("| work | peer | peer's figure | llmr | ratio | bar |\n| --- | --- | --- | --- | --- | --- |")
     os.environ.pop("OPENBLAS_CORETYPE", None)
     rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract, "knn": bench_knn,
+            "s3": lambda: s3_peer.bench_s3(row), "sign": lambda: sign_peer.bench_sign(row),
             "encoder": lambda: encoder_peer.bench_encoder(row)}
     for name, bench in kinds.ROWS.items():
         rows[name] = lambda bench=bench: bench(row, WORK, RUNS)

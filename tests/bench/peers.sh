@@ -1,6 +1,6 @@
 #!/bin/sh
 # peers.sh [ROW ...]: the peers and llmr side by side; prints the table of README.md.
-# Rows: convert train extract knn svm mlp mf ridge kridge dc routerbench routellm tasks; BENCH_ROWS=svm,mlp
+# Rows: convert train extract knn s3 sign svm mlp mf ridge kridge dc routerbench routellm tasks; BENCH_ROWS=svm,mlp
 # selects them too, BENCH_LONG=1 adds long ones. Real data at LLMR_SHARED. LLMR_VENV names a Python
 # environment with scikit-learn; without it one is made under build/bench with pip.
 cd "$(dirname "$0")/../.." || exit 99

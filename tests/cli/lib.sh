@@ -17,7 +17,7 @@ trap 'cd /; rm -rf "$HOME_DIR"' EXIT
 trap 'exit 130' INT TERM
 cd "$HOME_DIR" || exit 99
 # No settings or variables of the person who runs the tests may show.
-unset $(env | sed -n 's/^\(LLMR_[A-Z0-9_]*\)=.*/\1/p; s/^\(MLFLOW_[A-Z0-9_]*\)=.*/\1/p' | grep -v '^LLMR_SHARED$') XDG_STATE_HOME 2>/dev/null
+unset $(env | sed -n 's/^\(LLMR_[A-Z0-9_]*\)=.*/\1/p; s/^\(MLFLOW_[A-Z0-9_]*\)=.*/\1/p; s/^\(LLMROUTER_[A-Z0-9_]*\)=.*/\1/p' | grep -v '^LLMR_SHARED$') XDG_STATE_HOME 2>/dev/null
 XDG_CONFIG_HOME=$HOME_DIR/config
 XDG_STATE_HOME=$HOME_DIR/state
 export XDG_CONFIG_HOME XDG_STATE_HOME

@@ -11,7 +11,7 @@ three() {
 			fail "$name: train $kind on $t threads" "$(head -c 400 err)"
 			return
 		fi
-		sed 's/"\(seconds\|cpu_seconds\|peak_rss_bytes\|output\)":[^,}]*//g' "$t.json" >"$t.told"
+		sed 's/"\(seconds\|cpu_seconds\|peak_rss_bytes\|stated_bytes\|output\)":[^,}]*//g' "$t.json" >"$t.told"
 	done
 	same 1.safetensors 2.safetensors "$name: $kind, 2 threads, the artifact"
 	same 1.safetensors 4.safetensors "$name: $kind, 4 threads, the artifact"
