@@ -14,6 +14,7 @@
 #include "fmt/jsonw.h"
 #include "fmt/safetensors.h"
 #include "math/dot.h"
+#include "math/mat.h"
 
 #define NAME_MAX_BYTES 80
 
@@ -369,6 +370,9 @@ make_layers(struct bert *b, struct err *e)
 	if (b->layers == NULL)
 		return -1;
 	set_shapes(b);
+	/* Where the CPU has neither AVX-512 nor AVX2, OpenBLAS serves floats better than nothing does. */
+	if (b->type == GEMM_F32 && gemm_kernels_at(b->type, 1) == NULL)
+		(void)mat_open(NULL);
 	b->kernels = gemm_kernels_at(b->type, 0);
 	return 0;
 }

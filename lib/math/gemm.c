@@ -7,6 +7,7 @@
 #include "math/gemm256.h"
 #include "math/gemm512.h"
 #include "math/lanes.h"
+#include "math/mat.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"	/* vectors are passed between static functions only */
 
@@ -221,12 +222,28 @@ plain_transpose(const uint32_t *src, size_t lds, size_t rows, size_t cols, uint3
 			dst[j * ldd + i] = i < rows ? src[i * lds + j] : 0;
 }
 
+static void
+blas_tile(const void *a, size_t lda, size_t rows, const void *b, size_t ldb, size_t steps,
+	size_t cols, void *out, size_t ldo)
+{
+	/* mat has no constant matrices; these two are only read. */
+	union { const void *in; float *x; } left = { a }, right = { b };
+
+	mat_mul_nn(1, (struct mat){ left.x, rows, steps, lda / sizeof(float) },
+	    (struct mat){ right.x, steps, cols, ldb / sizeof(float) }, 0,
+	    (struct mat){ out, rows, cols, ldo }, NULL);
+}
+
+static const struct gemm_kernels blas = { "openblas", GEMM_F32, GEMM_F32, GEMM_MAX_ROWS, blas_tile,
+	plain_finish_f32, plain_to_f32, GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize,
+	plain_transpose, NULL };
+
 static const struct gemm_kernels plain[] = {
-	[GEMM_F32] = { "plain", GEMM_F32, GEMM_F32, plain_tile_f32, plain_finish_f32, plain_to_f32,
+	[GEMM_F32] = { "plain", GEMM_F32, GEMM_F32, GEMM_ROWS, plain_tile_f32, plain_finish_f32, plain_to_f32,
 		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose, NULL },
-	[GEMM_BF16] = { "plain", GEMM_BF16, GEMM_F32, plain_tile_bf16, plain_finish_bf16, plain_to_f32,
+	[GEMM_BF16] = { "plain", GEMM_BF16, GEMM_F32, GEMM_ROWS, plain_tile_bf16, plain_finish_bf16, plain_to_f32,
 		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose, NULL },
-	[GEMM_I8] = { "plain", GEMM_I8, GEMM_I8, plain_tile_i8, plain_finish_i8, plain_to_u8,
+	[GEMM_I8] = { "plain", GEMM_I8, GEMM_I8, GEMM_ROWS, plain_tile_i8, plain_finish_i8, plain_to_u8,
 		GEMM_F32, plain_tile_f32, plain_softmax, plain_normalize, plain_transpose, NULL },
 };
 
@@ -240,6 +257,8 @@ gemm_kernels_at(enum gemm_type type, size_t i)
 			return k;
 	if ((k = gemm256_kernels(type)) != NULL && i-- == 0)
 		return k;
+	if (type == GEMM_F32 && strcmp(mat_core(), "none") != 0 && i-- == 0)
+		return &blas;
 	return i == 0 ? &plain[type] : NULL;
 }
 
@@ -247,9 +266,9 @@ void
 gemm_mul(const struct gemm_kernels *g, const struct gemm_weights *w, struct gemm_rows rows, size_t m,
 	enum gemm_then then, float *out, size_t ldo)
 {
-	_Alignas(64) float tile[GEMM_ROWS * GEMM_COLS];
+	_Alignas(64) float tile[GEMM_MAX_ROWS * GEMM_COLS];
 	const struct gemm_finish f = { w, rows, then, out, ldo };
-	size_t per = gemm_per_cell(g->type), steps = w->k / per, blocks = (m + GEMM_ROWS - 1) / GEMM_ROWS;
+	size_t per = gemm_per_cell(g->type), steps = w->k / per, blocks = (m + g->tile_rows - 1) / g->tile_rows;
 	const char *panel = w->panels;
 
 	/* A panel at a time against all rows, in blocks as even as can be: the weights pass once. */

@@ -12,7 +12,7 @@
  * row by row as x = low + step * u, u in 0..255.
  * Sums run along k in one order whatever the number of rows: a row's outcome
  * does not depend on its neighbours.
- * Depends on: math/lanes.  Threads: pure.
+ * Depends on: math/lanes, math/mat.  Threads: pure.
  */
 #ifndef LLMR_MATH_GEMM_H
 #define LLMR_MATH_GEMM_H
@@ -22,6 +22,7 @@
 
 #define GEMM_COLS 64
 #define GEMM_ROWS 6		/* rows of a tile; twice as many where it is at most 32 wide */
+#define GEMM_MAX_ROWS 48
 
 enum gemm_type { GEMM_F32, GEMM_BF16, GEMM_I8 };
 /* Values in a cell: 1, 2, 4. */
@@ -75,6 +76,7 @@ struct gemm_kernels {
 	const char *name;		/* "avx512-vnni" */
 	enum gemm_type type;		/* of the weights */
 	enum gemm_type rows;		/* of the activations that tile takes */
+	size_t tile_rows;		/* at most GEMM_MAX_ROWS */
 	gemm_tile *tile;
 	/* Bias and the rest over a tile [rows x GEMM_COLS] whose first row and column these are. */
 	void (*finish)(const struct gemm_finish *, const void *tile, size_t row, size_t rows, size_t col);
@@ -99,7 +101,11 @@ struct gemm_kernels {
 	void (*interleave)(const uint16_t *src, size_t lds, size_t rows, size_t cols, uint32_t *dst);
 };
 
-/* The i-th way of this CPU for weights of a type, best first; NULL when i is too large. The last is the plain one. */
+/*
+ * The i-th way of this CPU for weights of a type, best first; NULL when i is too large. The last is the
+ * plain one; before it, for floats, OpenBLAS once mat_open has found it (with it, and with nothing else,
+ * a row's last bits may depend on its neighbours).
+ */
 const struct gemm_kernels *gemm_kernels_at(enum gemm_type, size_t i);
 
 /* rows [m] times weights, into out as finish says (then, out, ldo). */

@@ -197,11 +197,11 @@ y_transpose(const uint32_t *src, size_t lds, size_t rows, size_t cols, uint32_t 
 }
 
 static const struct gemm_kernels ways[] = {
-	[GEMM_F32] = { "avx2", GEMM_F32, GEMM_F32, tile_f32, y_finish_f32, y_to_f32, GEMM_F32, tile_f32,
+	[GEMM_F32] = { "avx2", GEMM_F32, GEMM_F32, GEMM_ROWS, tile_f32, y_finish_f32, y_to_f32, GEMM_F32, tile_f32,
 		y_softmax, y_normalize, y_transpose, NULL },
-	[GEMM_BF16] = { "avx2", GEMM_BF16, GEMM_F32, tile_bf16, y_finish_bf16, y_to_f32, GEMM_F32, tile_f32,
+	[GEMM_BF16] = { "avx2", GEMM_BF16, GEMM_F32, GEMM_ROWS, tile_bf16, y_finish_bf16, y_to_f32, GEMM_F32, tile_f32,
 		y_softmax, y_normalize, y_transpose, NULL },
-	[GEMM_I8] = { "avx2", GEMM_I8, GEMM_I8, tile_i8, y_finish_i8, y_to_u8, GEMM_F32, tile_f32,
+	[GEMM_I8] = { "avx2", GEMM_I8, GEMM_I8, GEMM_ROWS, tile_i8, y_finish_i8, y_to_u8, GEMM_F32, tile_f32,
 		y_softmax, y_normalize, y_transpose, NULL },
 };
 

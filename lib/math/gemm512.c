@@ -239,15 +239,15 @@ z_interleave(const uint16_t *src, size_t lds, size_t rows, size_t cols, uint32_t
 		}
 }
 
-static const struct gemm_kernels f32 = { "avx512", GEMM_F32, GEMM_F32, tile_f32, z_finish_f32, z_to_f32,
+static const struct gemm_kernels f32 = { "avx512", GEMM_F32, GEMM_F32, GEMM_ROWS, tile_f32, z_finish_f32, z_to_f32,
 	GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose, z_interleave };
-static const struct gemm_kernels bf16 = { "avx512-bf16", GEMM_BF16, GEMM_BF16, tile_bf16, z_finish_bf16,
+static const struct gemm_kernels bf16 = { "avx512-bf16", GEMM_BF16, GEMM_BF16, GEMM_ROWS, tile_bf16, z_finish_bf16,
 	z_to_bf16, GEMM_BF16, tile_bf16, z_softmax, z_normalize, z_transpose, z_interleave };
-static const struct gemm_kernels bf16_widened = { "avx512", GEMM_BF16, GEMM_F32, tile_widened,
+static const struct gemm_kernels bf16_widened = { "avx512", GEMM_BF16, GEMM_F32, GEMM_ROWS, tile_widened,
 	z_finish_bf16, z_to_f32, GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose, z_interleave };
-static const struct gemm_kernels i8_bf16 = { "avx512-vnni-bf16", GEMM_I8, GEMM_I8, tile_i8, z_finish_i8,
+static const struct gemm_kernels i8_bf16 = { "avx512-vnni-bf16", GEMM_I8, GEMM_I8, GEMM_ROWS, tile_i8, z_finish_i8,
 	z_to_u8, GEMM_BF16, tile_bf16, z_softmax, z_normalize, z_transpose, z_interleave };
-static const struct gemm_kernels i8 = { "avx512-vnni", GEMM_I8, GEMM_I8, tile_i8, z_finish_i8,
+static const struct gemm_kernels i8 = { "avx512-vnni", GEMM_I8, GEMM_I8, GEMM_ROWS, tile_i8, z_finish_i8,
 	z_to_u8, GEMM_F32, tile_f32, z_softmax, z_normalize, z_transpose, z_interleave };
 
 const struct gemm_kernels *

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "embed/bertrun.h"
+#include "math/mat.h"
 
 static double
 cpu_us(void)
@@ -54,11 +55,13 @@ PEAK(peak_bf16, "vdpbf16ps", 64)
 PEAK(peak_i8, "vpdpbusd", 128)
 #endif
 
+typedef uint64_t eight __attribute__((vector_size(64)));
+
 static double
 bandwidth(size_t bytes)
 {
 	double best = 0;
-	uint64_t *p = malloc(bytes), sum[8] = { 0 };
+	eight *p = aligned_alloc(64, bytes), sum[4] = { { 0 } };
 
 	if (p == NULL)
 		return 0;
@@ -66,15 +69,15 @@ bandwidth(size_t bytes)
 	for (int lap = 0; lap < 12; lap++) {
 		double start = cpu_us(), rate;
 
-		for (size_t i = 0; i < bytes / 8; i += 8)
-			for (size_t j = 0; j < 8; j++)
+		for (size_t i = 0; i < bytes / sizeof *p; i += 4)
+			for (size_t j = 0; j < 4; j++)
 				sum[j] += p[i + j];
 		rate = (double)bytes / (cpu_us() - start) / 1e3;
 		best = rate > best ? rate : best;
 	}
-	for (size_t j = 1; j < 8; j++)
+	for (size_t j = 1; j < 4; j++)
 		sum[0] += sum[j];
-	if (sum[0] == 42)
+	if (sum[0][0] == 42)
 		puts("");
 	free(p);
 	return best;
@@ -140,7 +143,7 @@ main(int argc, char **argv)
 	if (texts == NULL || out == NULL)
 		return 75;
 	split(&in, texts);
-	if (argc > 5 && !bertrun_kernels(s, (size_t)atoi(argv[5])))
+	if (argc > 5 && (mat_open(&e) < 0 || !bertrun_kernels(s, (size_t)atoi(argv[5]))))
 		return 66;
 	if (strcmp(argv[4], "batch") == 0) {
 		double start = cpu_us();

@@ -13,6 +13,7 @@
 #include "embed/encoder.h"
 #include "fmt/jsonw.h"
 #include "fmt/safetensors.h"
+#include "math/mat.h"
 
 /* A model of random weights, small enough to be worked out by the plainest of code. */
 #define H 64
@@ -280,6 +281,7 @@ compare(struct model *m, bool cls)
 	static const size_t lengths[] = { 0, 1, 2, 5, 13, 24, 31, 63, 70, 200 };
 	char text[2048];
 
+	cr_assert(mat_open(NULL) == 0);
 	for (enum gemm_type t = GEMM_F32; t <= GEMM_I8; t++) {
 		const struct bert_options o = { t, false };
 		struct err e = ERR_INIT;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "math/gemm.h"
+#include "math/mat.h"
 
 #define N 208
 #define K 96
@@ -90,6 +91,7 @@ Test(gemm, every_way_equals_the_plain_sum)
 	const struct gemm_kernels *g;
 	struct fixture f;
 
+	cr_assert(mat_open(NULL) == 0);
 	for (enum gemm_type t = GEMM_F32; t <= GEMM_I8; t++) {
 		fixture_make(&f, t);
 		for (size_t i = 0; (g = gemm_kernels_at(t, i)) != NULL; i++)
