@@ -60,6 +60,7 @@ z_to_bf16(const float *x, size_t ldx, size_t m, size_t k, void *out, float *step
  * unrolls; the copy at the end keeps GCC 12 from spilling them meanwhile.
  */
 
+#define AHEAD 4096	/* bytes: the weights of few rows come from far away; measured */
 #define UNROLL _Pragma("GCC unroll 16")
 
 #define TILE_BODY(name, target, acc_t, zero, step_fn)							\
@@ -77,6 +78,9 @@ name(const char *a, size_t lda, const int rows, const int vecs, const char *b, s
 													\
 		UNROLL for (int v = 0; v < vecs; v++)							\
 			w[v] = _mm512_loadu_si512(b + 64 * v);						\
+		if (vecs == 4)										\
+			UNROLL for (int v = 0; v < vecs; v++)						\
+				_mm_prefetch(b + AHEAD + 64 * v, _MM_HINT_T0);				\
 		UNROLL for (int r = 0; r < rows; r++) {							\
 			__m512i x = _mm512_set1_epi32(*(const cell *)(const void *)(a + (size_t)r * lda)); \
 													\

@@ -57,6 +57,9 @@ PEAK(peak_i8, "vpdpbusd", 128)
 
 typedef uint64_t eight __attribute__((vector_size(64)));
 
+#if defined(__x86_64__)
+__attribute__((target("avx2")))
+#endif
 static double
 bandwidth(size_t bytes)
 {
@@ -89,6 +92,8 @@ peak(void)
 	double f32 = 0, bf16 = 0, i8 = 0;
 
 #if defined(__x86_64__)
+	if (!__builtin_cpu_supports("avx2"))
+		return 69;
 	if (__builtin_cpu_supports("avx512f"))
 		f32 = peak_f32();
 	if (__builtin_cpu_supports("avx512bf16"))
