@@ -64,6 +64,8 @@ struct generation {
 	struct binding active;
 	struct lineup *lineup;		/* [n_lineups] routers whose versions are switched */
 	size_t n_lineups;
+	/* The active model's, while switching has another in service and it waits in a file; version NULL: it does not. */
+	struct { char sha256[65]; const char *origin, *version; bool is_signed; int64_t loaded_us; } parked;
 	struct generation *base;	/* whose config and deployments these are; NULL: its own */
 	atomic_uint refs;
 	struct arena arena;

@@ -29,6 +29,7 @@ struct switching {
 	struct switcher *engine;
 	struct generation *base;	/* that a reload is about to put in; NULL: the one in service */
 	char *models_dir, *webhook;
+	char *parked;			/* file of the configured model while others serve */
 	bool require_signature, enabled;
 	char failed_router[65], failed_version[65];	/* of the last build */
 
@@ -131,6 +132,82 @@ bind_version(struct switching *s, struct generation *d, const char *router, stru
 	return r;
 }
 
+/*
+ * The configured model waits in a file while others serve, so that it costs no
+ * memory; it stays where it is when that cannot be written.
+ */
+static void
+park(struct switching *s, struct generation *base, const struct generation *d)
+{
+	struct loaded *l = base->active.model;
+	struct err e = ERR_INIT;
+	bool serves = d->active.model == NULL || d->active.model == l;
+
+	for (size_t i = 0; i < d->n_lineups; i++) {
+		for (size_t k = 0; k < d->lineup[i].n; k++)
+			serves = serves || d->lineup[i].arm[k].bind.model == l;
+	}
+	if (l == NULL || serves)
+		return;
+	memcpy(base->parked.sha256, l->sha256, sizeof base->parked.sha256);
+	base->parked.is_signed = l->is_signed;
+	base->parked.loaded_us = l->loaded_us;
+	base->parked.origin = keep(base, l->origin, &e);
+	base->parked.version = keep(base, l->version, &e);
+	if (base->parked.origin == NULL || base->parked.version == NULL || loaded_save(l, s->parked, &e) < 0) {
+		base->parked.version = NULL;
+		log_warn(&s->g->o.log, "switching: the configured model stays in memory: %s", e.msg);
+		return;
+	}
+	base->active.model = NULL;
+	loaded_unref(l);
+}
+
+/* And comes back. */
+static int
+unpark(struct switching *s, struct generation *base, struct err *e)
+{
+	struct loaded *l;
+	char *origin, *version;
+
+	if (base->parked.version == NULL || (l = loaded_read(s->parked, NULL, 0, e)) == NULL)
+		return base->parked.version == NULL ? 0 : -1;
+	origin = mem_strdup(base->parked.origin, e);
+	version = mem_strdup(base->parked.version, e);
+	if (origin == NULL || version == NULL || strcmp(l->sha256, base->parked.sha256) != 0) {
+		if (origin != NULL && version != NULL)
+			err_set(e, ERR_INPUT, "%s: the private file was changed", s->parked);
+		free(origin);
+		free(version);
+		loaded_unref(l);
+		return -1;
+	}
+	free(l->origin);
+	free(l->version);
+	l->origin = origin;
+	l->version = version;
+	l->is_signed = base->parked.is_signed;
+	l->loaded_us = base->parked.loaded_us;
+	base->active.model = l;
+	base->parked.version = NULL;
+	return 0;
+}
+
+/* What the default router has in service is what the generation has. */
+static void
+set_active(struct generation *d)
+{
+	for (size_t i = 0; i < d->n_lineups; i++) {
+		const struct lineup *l = &d->lineup[i];
+
+		if (!l->is_default || l->arm[0].bind.model == NULL || l->arm[0].bind.model == d->active.model)
+			continue;
+		loaded_unref(d->active.model);
+		d->active = l->arm[0].bind;
+		(void)loaded_ref(d->active.model);
+	}
+}
+
 static int
 bind_arm(struct switching *s, struct generation *d, const struct switch_view *v, const char *version, struct arm *a,
 	struct err *e)
@@ -142,7 +219,9 @@ bind_arm(struct switching *s, struct generation *d, const struct switch_view *v,
 	    (a->stats = switcher_stats(s->engine, v->router, version, e)) == NULL)
 		return -1;
 	if (own) {
-		a->bind = d->active;
+		if (unpark(s, d->base, e) < 0)
+			return -1;
+		a->bind = d->base->active;
 		if (a->bind.model != NULL)
 			(void)loaded_ref(a->bind.model);
 		return 0;
@@ -208,6 +287,7 @@ build(struct switching *s, struct generation *base, struct err *e)
 			return NULL;
 		}
 	}
+	set_active(d);
 	return d;
 }
 
@@ -232,6 +312,7 @@ publish(void *ctx, struct err *e)
 	if ((d = build(s, live->base == NULL ? live : live->base, e)) == NULL)
 		return -1;
 	generation_unref(live_replace(&s->g->live, d));
+	park(s, d->base, d);
 	switching_evict(s->g);
 	return 0;
 }
@@ -390,6 +471,7 @@ switching_free(struct switching *s)
 	free(s->slot);
 	free(s->models_dir);
 	free(s->webhook);
+	free(s->parked);
 	pthread_mutex_destroy(&s->slots_lock);
 	pthread_mutex_destroy(&s->tick_lock);
 	pthread_cond_destroy(&s->tick_stop);
@@ -409,7 +491,7 @@ switching_new(struct gateway *g, const struct config *c, struct err *e)
 	struct switching *s = mem_calloc(1, sizeof *s, e);
 	struct switch_hooks h = { mono_us, wall_us, exists, publish, alert, ended, s };
 	const char *weights = standing_weights(g);
-	struct buf db = BUF_INIT, dir = BUF_INIT;
+	struct buf db = BUF_INIT, dir = BUF_INIT, parked = BUF_INIT;
 	struct switch_settings set;
 
 	if (s == NULL)
@@ -425,8 +507,9 @@ switching_new(struct gateway *g, const struct config *c, struct err *e)
 	}
 	buf_printf(&db, "%s/switching.db", g->o.state_dir);
 	buf_printf(&dir, "%s/versions", g->o.state_dir);
+	buf_printf(&parked, "%s/versions/.configured", g->o.state_dir);
 	settings_of(c, &set);
-	if ((s->slot = mem_calloc(SLOTS, sizeof *s->slot, e)) == NULL ||
+	if ((s->parked = buf_take(&parked, e)) == NULL || (s->slot = mem_calloc(SLOTS, sizeof *s->slot, e)) == NULL ||
 	    (s->db = switchdb_open(buf_cstr(&db), e)) == NULL ||
 	    (s->versions = versions_new(&(struct versions_opts){ buf_cstr(&dir), s->db, open_ref, s }, e)) == NULL ||
 	    (s->engine = switcher_new(s->db, &h, &set, e)) == NULL || switcher_weights(s->engine, weights, e) < 0)
@@ -466,6 +549,7 @@ switching_dress(struct gateway *g, struct generation *n, struct err *e)
 	if (d == NULL)
 		return NULL;
 	generation_unref(n);	/* d holds it */
+	park(g->switching, n, d);
 	if (starts && g->http != NULL)
 		switching_run(g);
 	return d;

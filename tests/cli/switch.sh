@@ -101,6 +101,8 @@ ask /v1/route -d '{"prompt":"a poem about love and rain number 7"}'
 match out '"version":"v2"' "the new version decides"
 if [ "$(json out model)" = "$before" ]; then fail "decisions change"; else pass "decisions change"; fi
 status 1 "it is in service already" $S start v2 --strategy immediate
+equal "$(ls -a state/versions | grep -c '^.configured$')" 1 "the configured model waits in a file"
+ask /router/info; match out '"sha256":"'"$(sha256sum <models/r1.safetensors | cut -d ' ' -f 1)" "the model in service is told"
 status 66 "no such version" $S start v9
 status 64 "bad parameters" $S start configured --strategy canary --set steps=3
 ask /router/rollback -d '{"reason":"second thoughts"}'; code 200 "rollback"
@@ -191,7 +193,7 @@ status 65 "a private file that was spoiled is never served" $S start c --strateg
 kill "$pid"; wait "$pid"
 
 # --- what was in service and cannot be any more ---
-rm state/versions/*
+rm -f state/versions/* state/versions/.configured
 up VLLM_MODEL_SWITCHING_ENABLED=true
 ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"configured"' "gives way to the configured one"
 match serve.log 'llmrouter-knn a: failed' "with an alert"
