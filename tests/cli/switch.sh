@@ -36,8 +36,8 @@ model_switching: {enabled: false}
 Y
 unset LITELLM_MASTER_KEY LITELLM_CONFIG_PATH LISTEN_FDS LISTEN_PID LLMROUTER_STRATEGY_WEIGHTS
 for v in ENABLED MAX_CACHED_MODELS CACHE_SIZE ENABLE_HEALTH_CHECKS ERROR_RATE_WARNING; do unset VLLM_MODEL_SWITCHING_$v; done
-pid=
-trap '[ -n "$pid" ] && kill $pid 2>/dev/null; cd /; rm -rf "$HOME_DIR"' EXIT
+pid= ear=
+trap 'kill $pid $ear 2>/dev/null; cd /; rm -rf "$HOME_DIR"' EXIT
 # up [VARIABLE=VALUE...]: start the gateway
 up() {
 	env "$@" "$LLMR" serve -c gw.yaml -l unix:gw.sock --state-dir state >>serve.log 2>&1 &
@@ -70,6 +70,15 @@ ask /v1/route -d '{"prompt":"a poem about love"}'; code 200 "decisions as ever"
 absent out '"version"' "without a version"
 kill "$pid"; wait "$pid"
 up VLLM_MODEL_SWITCHING_ENABLED=true
+
+# Alerts go to another gateway, which counts what it is asked.
+sed 's/, models_dir: models//; /routing_strategy/d' gw.yaml >ear.yaml
+"$LLMR" serve -c ear.yaml -l 127.0.0.1:0 >ear.log 2>&1 &
+ear=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q 'port' ear.log && break; sleep 0.1; done
+port=$(sed -n 's/.*listening on port //p' ear.log)
+sed "s|models_dir: models|models_dir: models, alert_webhook: \"http://127.0.0.1:$port/v1/feedback\"|" gw.yaml >gw.new && mv gw.new gw.yaml
+ask /config/reload -X POST; code 200 "reload with a webhook"
 
 # --- versions ---
 status 77 "the command needs the key" $S versions
@@ -140,6 +149,12 @@ status 1 "wait: it went back" $S wait "$id" --timeout 20s
 match out '^status	rolled_back$' "by its error rate"
 match err 'error rate' "which is told"
 match serve.log 'rolled_back: error rate' "an alert in the log"
+for i in 1 2 3 4 5 6 7 8 9 10; do
+	curl -s "http://127.0.0.1:$port/metrics" >ear.metrics
+	grep -q 'path="/v1/feedback"' ear.metrics && break
+	sleep 0.2
+done
+match ear.metrics '^llmr_requests_total\{path="/v1/feedback",code="401"\} [1-9]' "and at the webhook"
 equal "$(share v2)" 0 "nobody has it now"
 ask /metrics
 match out '^llmr_switches_total\{strategy="canary",result="rolled_back"\} 1$' "metrics tell"
