@@ -6,6 +6,7 @@
 
 #include "fmt/jread.h"
 
+#define MOST 1e15	/* of any counter that is believed */
 #define Z 1.959963984540054
 
 /* ---- to remember ---- */
@@ -67,7 +68,7 @@ load_hist(struct jread *r, struct hist *h)
 	if (!jread_array(r))
 		return;
 	while (jread_element(r) && jread_double(r, &i) && jread_element(r) && jread_double(r, &n)) {
-		if (i < 0 || i >= HIST_BUCKETS || n < 0)
+		if (i < 0 || i >= HIST_BUCKETS || n < 0 || n > MOST)
 			continue;
 		h->count[(size_t)i] = (uint64_t)n;
 		h->n += (uint64_t)n;
@@ -87,7 +88,7 @@ load_count(struct jread *r, struct arm_count *c)
 			load_hist(r, &c->latency);
 			continue;
 		}
-		if (!jread_double(r, &v))
+		if (!jread_double(r, &v) || v < 0 || v > MOST)
 			return;
 		if (slice_is(key, "n"))
 			c->n = (uint64_t)v;
@@ -126,7 +127,9 @@ load_arm(struct jread *r, struct arm_stats *a)
 			load_count(r, &a->stage);
 		else if (slice_is(key, "run"))
 			load_count(r, &a->run);
-		else if (jread_double(r, &v) && slice_is(key, "shadowed"))
+		else if (!jread_double(r, &v) || v < 0 || v > MOST)
+			return;
+		else if (slice_is(key, "shadowed"))
 			atomic_store(&a->shadowed, (uint64_t)v);
 		else if (slice_is(key, "agreed"))
 			atomic_store(&a->agreed, (uint64_t)v);
