@@ -503,7 +503,7 @@ const struct command commands[] = {
 	  .see_also = "llmr-eval(1) llmr-train(1)" },
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
-	  .exits = "65 66 69 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	  .exits = "65 66 69 73 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
 	  .exits = "69 78", .see_also = "llmr(1)" },
