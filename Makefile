@@ -215,7 +215,7 @@ $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 
 # ---- docs: man pages and completions from cmd/table.c -----------------------
 
-PAGES := llmr $(shell sed -n 's/^	{ \.name = "\([a-z]*\)".*/\1/p' cmd/table.c)
+PAGES := llmr $(shell sed -n 's/^	{ \.name = "\([a-z-]*\)".*/\1/p' cmd/table.c)
 GEN := $(B)/gen/gen
 $(GEN): cmd/gen.c cmd/table.c cmd/table.h cmd/cmd.h lib/base/str.c lib/base/err.c
 	$(call say,GEN,$@)

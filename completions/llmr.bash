@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -240,6 +240,191 @@ _llmr() {
 		--command) _llmr_words "train eval"; return ;;
 		--format) _llmr_words "jsonl csv"; return ;;
 		esac ;;
+	push:-*)
+		case $prev in
+		--name|-n) COMPREPLY=(); return ;;
+		--version) COMPREPLY=(); return ;;
+		--meta) COMPREPLY=(); return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--expect-previous) COMPREPLY=(); return ;;
+		--mlflow) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	pull:-*)
+		case $prev in
+		--name|-n) COMPREPLY=(); return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--version) COMPREPLY=(); return ;;
+		--output|-o) _llmr_files; return ;;
+		--interval) COMPREPLY=(); return ;;
+		--min-seq) COMPREPLY=(); return ;;
+		--max-age) COMPREPLY=(); return ;;
+		--cache-dir) _llmr_dirs; return ;;
+		--cache-size) COMPREPLY=(); return ;;
+		--mlflow) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	list:-*)
+		case $prev in
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	show:-*)
+		case $prev in
+		--channel|-c) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	promote:-*)
+		case $prev in
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--expect-previous) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	rollback:-*)
+		case $prev in
+		--to) COMPREPLY=(); return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--expect-previous) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	gc:-*)
+		case $prev in
+		--grace) COMPREPLY=(); return ;;
+		--keep) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	export-bundle:-*)
+		case $prev in
+		--output|-o) _llmr_files; return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	import-bundle:-*)
+		case $prev in
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--unpack) _llmr_dirs; return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
 	serve:-*)
 		case $prev in
 		--config|-c) _llmr_files; return ;;
@@ -266,7 +451,7 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
@@ -306,6 +491,33 @@ _llmr() {
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
+	push)
+		if [[ $cur == -* ]]; then _llmr_words " --name --version --meta --channel --expires --plain --expect-previous --lease --mlflow --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	pull)
+		if [[ $cur == -* ]]; then _llmr_words " --name --channel --version --output --watch --interval --offline --min-seq --max-age --lease --cache-dir --cache-size --mlflow --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	list)
+		if [[ $cur == -* ]]; then _llmr_words " --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	show)
+		if [[ $cur == -* ]]; then _llmr_words " --channel --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	promote)
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	rollback)
+		if [[ $cur == -* ]]; then _llmr_words " --to --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	gc)
+		if [[ $cur == -* ]]; then _llmr_words " --grace --keep --dry-run --force --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	export-bundle)
+		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	import-bundle)
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
 	serve)
 		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
@@ -314,7 +526,7 @@ _llmr() {
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs serve doctor help version"; fi ;;
+		else _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
