@@ -32,7 +32,7 @@ else
 fi
 # Every command line in a manifest is one that llmr takes: its command and options exist.
 for f in "$K"/*.yaml; do
-	sed -n '/args: \[/,/\]$/p' "$f" | tr '\n' ' ' | sed 's/args: \[/\n/g' | sed -n 's/\].*//; s/"\[^"\]*"/X/g; /^[a-z]/p' |
+	{ sed -n '/args: \[/,/\]$/p' "$f" | tr '\n' ' '; echo; } | sed 's/args: \[/\n/g' | sed -n 's/\].*//; s/"\[^"\]*"/X/g; /^[a-z]/p' |
 		while read -r line; do
 			cmd=${line%%,*}
 			"$LLMR" help "$cmd" >help.txt 2>&1 || echo "$(basename "$f"): no command $cmd"
