@@ -56,6 +56,7 @@ int cmd_bench(struct ctx *);
 int cmd_convert(struct ctx *);
 int cmd_doctor(struct ctx *);
 int cmd_drift(struct ctx *);
+int cmd_embed(struct ctx *);
 int cmd_eval(struct ctx *);
 int cmd_export_bundle(struct ctx *);
 int cmd_extract(struct ctx *);

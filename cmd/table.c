@@ -200,6 +200,24 @@ static const struct opt convert_opts[] = {
 	{ .l = "strong-share", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1, \
 	  .help = "share of calls that go to the strong model, in place of a threshold" }
 
+static const struct opt embed_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
+	  .help = "text to vector, where nothing is learned: bert:PATH or hash" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a text longer than it can read: its head, its tail, or both without the middle" },
+	{ .l = "text", .type = OPT_FLAG,
+	  .help = "input lines are plain text; by default JSON objects with a query" },
+	{ .l = "cache", .type = OPT_FILE, .arg = "FILE",
+	  .help = "vectors of earlier runs, looked up and added to (sqlite3)" },
+	{ .l = "restart", .type = OPT_FLAG,
+	  .help = "begin anew instead of going on with what OUTPUT.part holds" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
+	  .help = "matrix to write, a float32 row for each line: .safetensors, .npy or .pt" },
+	{ .l = NULL }
+};
+
 static const struct opt train_opts[] = {
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to learn from; may be repeated" },
@@ -207,7 +225,11 @@ static const struct opt train_opts[] = {
 	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
 	  .help = "format of --data" },
 	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
-	  .help = "text to vector: lsa, hash, shape, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	  .help = "text to vector: lsa, hash, shape, bert:PATH, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a prompt longer than it can read: its head, its tail, or both without the middle" },
 	{ .l = "recipe", .type = OPT_FILE, .arg = "FILE",
 	  .help = "training recipe in YAML; options given beside it count more" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
@@ -249,6 +271,8 @@ static const struct opt train_opts[] = {
 
 static const struct opt eval_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to judge on; may be repeated" },
 	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
@@ -284,6 +308,8 @@ static const struct opt eval_opts[] = {
 
 static const struct opt route_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "jsonl", .type = OPT_FLAG,
 	  .help = "input lines are JSON objects with a query; by default plain text" },
 	{ .l = "explain", .type = OPT_FLAG,
@@ -305,6 +331,8 @@ static const struct opt route_opts[] = {
 
 static const struct opt bench_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "queries", .type = OPT_FILE, .arg = "FILE",
 	  .help = "prompts: routing records, or plain lines; standard input with -" },
 	{ .l = "rate", .type = OPT_NUM, .arg = "R", .lo = 0.001, .hi = 1e8,
@@ -330,6 +358,8 @@ static const struct opt bench_opts[] = {
 
 static const struct opt drift_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "text", .type = OPT_FLAG,
 	  .help = "input lines are queries in plain text; by default routing records" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
@@ -359,8 +389,10 @@ static const struct opt runs_opts[] = {
 static const struct opt import_opts[] = {
 	{ .l = "models", .type = OPT_STRING, .arg = "A,B,...",
 	  .help = "names of the models, in the order of the weights' outputs" },
-	{ .l = "embedder", .type = OPT_CHOICE, .arg = "NAME", .choices = "hash", .dflt = "hash",
-	  .help = "text to vector, where nothing is learned" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "hash",
+	  .help = "text to vector, where nothing is learned: hash or bert:PATH" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of a packed encoder" },
 	{ .l = "embedder-from", .type = OPT_FILE, .arg = "FILE",
 	  .help = "take the embedder of this router artifact" },
 	{ .l = "dim", .type = OPT_INT, .arg = "N", .lo = 8, .hi = 4096,
@@ -374,7 +406,13 @@ static const struct opt import_opts[] = {
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
 	  .help = "seed of the embedder" },
 	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
-	  .help = "artifact to write (.safetensors), NAME.yaml beside it" },
+	  .help = "artifact to write (.safetensors), NAME.yaml beside it; of bert the packed encoder" },
+	{ .l = NULL }
+};
+
+static const struct opt inspect_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = NULL }
 };
 
@@ -586,6 +624,9 @@ const struct command commands[] = {
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
 	  .opts = convert_opts, .run = cmd_convert, .exits = "65 66 73 74 75 78 130",
 	  .see_also = "llmr-extract(1) llmr-train(1) llmr-records(5)" },
+	{ .name = "embed", .group = "data", .summary = "turn texts into vectors",
+	  .operands = "[FILE]", .operand_choices = "@file", .max_args = 1, .opts = embed_opts,
+	  .run = cmd_embed, .exits = "65 66 73 74 75 130", .see_also = "llmr-import(1) llmr-train(1)" },
 	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
 	  .operands = "[KIND]",
 	  .operand_choices = "hybrid|knn|svm|mlp|mf|ridge|kridge|trees", .max_args = 1,
@@ -600,13 +641,13 @@ const struct command commands[] = {
 	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
 	  .exits = "1 65 66 74 75 77 130", .see_also = "llmr-eval(1) llmr-route(1)" },
-	{ .name = "import", .group = "routers", .summary = "make a router of your own weights",
-	  .operands = "linear | mlp FILE", .operand_choices = "linear|mlp", .min_args = 2,
+	{ .name = "import", .group = "routers", .summary = "make a router of your own weights, or pack an encoder",
+	  .operands = "linear FILE | mlp FILE | bert DIR", .operand_choices = "linear|mlp|bert", .min_args = 2,
 	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
 	  .see_also = "llmr-inspect(1) llmr-train(1) llmr-artifact(5)" },
 	{ .name = "inspect", .group = "routers", .summary = "show what a router artifact holds",
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
-	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",
+	  .opts = inspect_opts, .run = cmd_inspect, .exits = "65 66 74",
 	  .see_also = "llmr-train(1) llmr-artifact(5)" },
 	{ .name = "drift", .group = "routers",
 	  .summary = "tell how far new queries lie from the training data", .operands = "[FILE ...]",
