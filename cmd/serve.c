@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -126,6 +127,21 @@ serve(struct ctx *c, struct gateway *g, const sigset_t *set)
 	return 0;
 }
 
+/* Connections, and as many towards the upstreams, and some for files. */
+static void
+raise_files(struct ctx *c, size_t connections)
+{
+	rlim_t need = (rlim_t)(2 * connections + 256);
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) < 0 || r.rlim_cur >= need)
+		return;
+	r.rlim_cur = r.rlim_max < need ? r.rlim_max : need;
+	if (setrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < connections + 256)
+		log_warn(&c->log, "%llu open files are permitted, too few for --max-connections %zu",
+			(unsigned long long)r.rlim_cur, connections);
+}
+
 static int
 fill(struct ctx *c, struct gateway_opts *o, struct buf *state)
 {
@@ -140,6 +156,7 @@ fill(struct ctx *c, struct gateway_opts *o, struct buf *state)
 	o->http.tls_key = opt_str(c, "tls-key");
 	o->http.max_body_bytes = (size_t)opt_bytes(c, "max-body");
 	o->http.max_connections = (size_t)opt_int(c, "max-connections");
+	raise_files(c, o->http.max_connections);
 	return 0;
 }
 

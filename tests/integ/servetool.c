@@ -7,7 +7,8 @@
  *       stall (never answers), drip (a byte every 2 ms), html, notjson, 429, 500, once500 (500 to every other request)
  *   servetool load PORT SECONDS RATE CONNECTIONS [KEY]   POST /v1/route at so many a second in all
  *   servetool streams PORT N MODEL [KEY]                 N streamed chat completions at once
- *   servetool idle PORT N            opens N connections, says so, holds them until standard input ends
+ *   servetool idle PORT N            makes N connections idle after a request, says so, holds them until
+ *                                    standard input ends
  *   servetool mutate IN OUT SEED     a copy of IN with random damage
  *
  * load prints  sent=N ok=N failed=N closed=N p50_us=N p99_us=N models=NAME:N,...
@@ -164,7 +165,8 @@ misbehave(int fd, const char *mode, bool streamed, const char *answer)
 		return false;
 	}
 	if (strcmp(mode, "early") == 0) {
-		put(fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n", 73);
+		snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n");
+		put(fd, head, strlen(head));
 		return false;
 	}
 	if (strcmp(mode, "cut") == 0) {
@@ -442,8 +444,13 @@ idle(int port, int n)
 	int open = 0;
 
 	setrlimit(RLIMIT_NOFILE, &r);
-	for (int i = 0; i < n; i++)
-		open += dial(port) >= 0;
+	for (int i = 0; i < n; i++) {
+		static const char request[] = "GET /_health/live HTTP/1.1\r\nHost: t\r\n\r\n";
+		char answer[1024];
+		int fd = dial(port);
+
+		open += fd >= 0 && put(fd, request, sizeof request - 1) && get(fd, answer, sizeof answer) > 0;
+	}
 	printf("%d\n", open);
 	fflush(stdout);
 	while (getchar() != EOF)
