@@ -38,6 +38,7 @@ homes() {
 			sed "s|\$|: $header belongs to $home|"
 	done <<-EOF
 		curl/ lib/net/http
+		libpq-fe.h lib/net/pq
 		cJSON lib/fmt/json
 		cjson/ lib/fmt/json
 		yaml lib/fmt/yaml
