@@ -37,18 +37,18 @@ callspan_holds_text(struct slice s)
 }
 
 static void
-digest(struct slice id, uint8_t out[32])
+digest(struct slice id, int64_t start_us, uint8_t out[32])
 {
 	static const char domain[] = "llmr-call-1";
 	struct sha256 h;
 
 	sha256_init(&h);
 	sha256_add(&h, domain, sizeof domain);
+	sha256_add(&h, &start_us, sizeof start_us);
 	if (id.n > 0)
 		sha256_add(&h, id.p, id.n);
 	sha256_final(&h, out);
 	out[0] |= 1;	/* an id of zeros is none */
-	out[16] |= 1;
 }
 
 void
@@ -56,7 +56,7 @@ callspan_id(struct slice id, uint8_t out[16])
 {
 	uint8_t d[32];
 
-	digest(id, d);
+	digest(id, 0, d);
 	memcpy(out, d, 16);
 }
 
@@ -164,13 +164,15 @@ callspan_line(const struct callspan *c, const char *service, struct buf *out, st
 		.text = slice_str(service) };
 	struct attributes a = { .n = 0 };
 	struct span s = { .name = SLICE_LIT("litellm_request"), .kind = 3 };
-	uint8_t d[32];
+	uint8_t trace_id[16], d[32];
 	char trace[33], span[17];
 	int r;
 
-	digest(c->id, d);
-	hex_format(d, 16, trace);
-	hex_format(d + 16, 8, span);
+	callspan_id(c->id, trace_id);
+	hex_format(trace_id, 16, trace);
+	/* An answer from a cache has the id of the call that was cached: another span of that trace. */
+	digest(c->id, c->start_us, d);
+	hex_format(d, 8, span);
 	describe(&a, c);
 	s.trace_id = slice_str(trace);
 	s.span_id = slice_str(span);
