@@ -189,7 +189,9 @@ fromjaeger_run(struct ctx *c, bool tempo)
 
 	if (c->n_args > 0)
 		return err_set(&c->err, ERR_USAGE, "'%s': files are read with --from file", c->args[0]);
-	x.url = tempo ? httpsource_url(c, "http://127.0.0.1:3200") : opt_str(c, "url");
+	x.url = tempo ? httpsource_own(c, "url", "LLMR_URL") : opt_str(c, "url");
+	if (x.url == NULL)
+		x.url = "http://127.0.0.1:3200";
 	pull_init(&x.pull, c, "traces");
 	x.n_tags = opt_count(c, "tag");
 	if ((x.tags = mem_calloc(x.n_tags, sizeof *x.tags, &c->err)) == NULL)

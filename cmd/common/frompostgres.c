@@ -31,7 +31,7 @@ find_url(struct frompostgres *x)
 {
 	const char *env = getenv("DATABASE_URL");
 
-	x->url = httpsource_url(x->c, NULL);
+	x->url = httpsource_own(x->c, "url", "LLMR_URL");
 	x->on_command_line = x->url != NULL && opt_lookup(x->c->opts, "url")->origin == ORIGIN_ARG;
 	if (x->url == NULL && env != NULL && env[0] != '\0')
 		x->url = env;
@@ -43,7 +43,8 @@ open_log(struct frompostgres *x)
 	struct ctx *c = x->c;
 	struct spendlogs_opts o = {
 		.server = { .url = x->url, .url_may_hold_password = !x->on_command_line,
-			.ca_file = opt_str(c, "ca-file"), .connect_timeout = opt_duration(c, "connect-timeout"),
+			.ca_file = httpsource_own(c, "ca-file", "LLMR_CA_FILE"),
+			.connect_timeout = opt_duration(c, "connect-timeout"),
 			.timeout = opt_duration(c, "timeout"), .log = &c->log, .cancel = c->cancel },
 		.retry = retry_default(), .seed = (uint64_t)clock_mono_ns() };
 

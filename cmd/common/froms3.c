@@ -155,7 +155,7 @@ froms3_run(struct ctx *c)
 
 	if (c->n_args > 0)
 		return err_set(&c->err, ERR_USAGE, "'%s': files are read with --from file", c->args[0]);
-	x.url = httpsource_url(c, NULL);
+	x.url = httpsource_own(c, "url", "LLMR_URL");
 	if (x.url == NULL || strncmp(x.url, "s3://", 5) != 0)
 		return err_set(&c->err, ERR_USAGE, "--url: s3://BUCKET[/PREFIX] is needed with --from s3");
 	pull_init(&x.pull, c, "calls");

@@ -95,15 +95,15 @@ is_loopback(const char *url)
 }
 
 const char *
-httpsource_url(struct ctx *c, const char *dflt)
+httpsource_own(struct ctx *c, const char *name, const char *variable)
 {
-	const struct opt_value *v = opt_lookup(c->opts, "url");
-	const char *own = getenv("LLMR_URL");
+	const struct opt_value *v = opt_lookup(c->opts, name);
+	const char *own = getenv(variable);
 
 	if (v->origin == ORIGIN_ARG || v->origin == ORIGIN_SETTINGS ||
 	    (v->origin == ORIGIN_ENV && own != NULL && own[0] != '\0'))
-		return opt_str(c, "url");
-	return dflt;
+		return opt_str(c, name);
+	return NULL;
 }
 
 int

@@ -13,10 +13,11 @@ struct httpsource {
 };
 
 /*
- * The address to ask: --url, its LLMR_URL or a settings file; for all but
- * Jaeger, which has a variable of its own, else dflt.
+ * An option's value when llmr was given it: on the command line, in a settings
+ * file or by its LLMR_ variable; not by default, and not by a variable that it
+ * shares with Jaeger's tools or curl. NULL otherwise.
  */
-const char *httpsource_url(struct ctx *, const char *dflt);
+const char *httpsource_own(struct ctx *, const char *name, const char *variable);
 /*
  * A client for url with --auth-file, --token-file or the variables
  * LLMR_(env)_USER, _PASSWORD, _TOKEN; borrows nothing from the caller but the

@@ -16,6 +16,7 @@ struct pqconn {
 	struct pqlib lib;
 	struct pqconn_opts o;
 	PGconn *pg;
+	bool up;		/* the server let us in */
 };
 
 struct pqrows {
@@ -158,6 +159,8 @@ refuse(const struct pqconn *c, struct err *e)
 	char said[360];
 
 	words(c->lib.errorMessage(c->pg), said);
+	if (c->up)
+		return err_set(e, ERR_UNAVAILABLE, "PostgreSQL: %s", said);
 	if (c->lib.connectionNeedsPassword(c->pg))
 		return err_set(e, ERR_NOPERM, "PostgreSQL wants a password (PGPASSWORD, PGPASSFILE): %s", said);
 	if (strstr(said, "database") != NULL && strstr(said, "does not exist") != NULL)
@@ -247,6 +250,7 @@ connect_to(struct pqconn *c, struct err *e)
 	(void)c->lib.setNoticeProcessor(c->pg, ignore_notice, NULL);
 	if (finish_connecting(c, e) < 0)
 		return -1;
+	c->up = true;
 	if (c->lib.setnonblocking(c->pg, 1) != 0)
 		return refuse(c, e);
 	warn_when_bare(c);
