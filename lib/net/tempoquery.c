@@ -505,6 +505,10 @@ search(const struct tempoquery *q, int64_t start_us, int64_t end_us, uint64_t li
 	if (buf_ok(&ql, e) == 0)
 		out = get(q, &url, SEARCH_BYTES, &body, retry_after, &status, e);
 	a->bytes += body.len;
+	if (out == JAEGER_DONE && body.len == 0) {
+		err_set(e, ERR_UNAVAILABLE, "%.*s answered nothing", base_length(q->url), q->url);
+		out = JAEGER_AGAIN;
+	}
 	if (out == JAEGER_DONE && temposearch_parse(buf_cstr(&body), body.len, s, e) < 0) {
 		out = e->code == ERR_INPUT && buf_cstr(&body)[0] == '{' ? JAEGER_AGAIN : JAEGER_FAILED;
 		if (e->code == ERR_INPUT)
