@@ -131,7 +131,9 @@ wait_more(struct spendlogs *s, unsigned *n, struct err *e)
 	struct err none = ERR_INIT;
 
 	/* Time cures no certificate. */
-	if (e->code != ERR_UNAVAILABLE || strstr(e->msg, "certificate") != NULL || (wait = retry_delay(&s->o.retry, ++*n, -1, &s->rng)) < 0)
+	if (e->code != ERR_UNAVAILABLE || strstr(e->msg, "certificate") != NULL)
+		return -1;
+	if ((wait = retry_delay(&s->o.retry, ++*n, -1, &s->rng)) < 0)
 		return *n > 1 ? err_wrap(e, "gave up after %u tries", *n) : -1;
 	log_info(s->o.server.log, "%s; trying again in %.1f s", e->msg, wait);
 	if (retry_sleep(wait, s->o.server.cancel, &none) < 0) {
