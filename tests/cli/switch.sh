@@ -114,6 +114,13 @@ equal "$(ls -a state/versions | grep -c '^.configured$')" 1 "the configured mode
 ask /router/info; match out '"sha256":"'"$(sha256sum <models/r1.safetensors | cut -d ' ' -f 1)" "the model in service is told"
 status 66 "no such version" $S start v9
 status 64 "bad parameters" $S start configured --strategy canary --set steps=3
+cp gw.yaml kept.yaml
+sed '/model_name: m[01]/,+1d; s/model_name: m2/model_name: x/; s/openai.m2/openai\/x/' kept.yaml >gw.yaml
+ask /config/reload -X POST; code 422 "a config whose models no version knows is refused"
+ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"v2"' "the old one serves on"
+cp kept.yaml gw.yaml
+ask /config/reload -X POST; code 200 "reload keeps what is switched"
+ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"v2"' "in service"
 ask /router/rollback -d '{"reason":"second thoughts"}'; code 200 "rollback"
 ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"configured"' "the old one is back"
 ask /v1/route -d '{"prompt":"a poem","model":"support"}'; code 404 "a router without a version in service is none"
