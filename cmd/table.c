@@ -724,7 +724,7 @@ const struct command commands[] = {
 	  .see_also = "llmr-export-bundle(1) llmr-registry(5)" },
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
-	  .exits = "65 66 69 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	  .exits = "65 66 69 73 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
 	{ .name = "switch", .group = "serving", .summary = "switch a running gateway between versions of a router",
 	  .operands = "start|status|list|wait|abort|rollback|register|versions|stats [ARG...]",
 	  .operand_choices = "start|status|list|wait|abort|rollback|register|versions|stats", .min_args = 1, .max_args = 3,
