@@ -75,7 +75,7 @@ up VLLM_MODEL_SWITCHING_ENABLED=true
 sed 's/, models_dir: models//; /routing_strategy/d' gw.yaml >ear.yaml
 "$LLMR" serve -c ear.yaml -l 127.0.0.1:0 >ear.log 2>&1 &
 ear=$!
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q 'port' ear.log && break; sleep 0.1; done
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q 'port' ear.log 2>/dev/null && break; sleep 0.1; done
 port=$(sed -n 's/.*listening on port //p' ear.log)
 sed "s|models_dir: models|models_dir: models, alert_webhook: \"http://127.0.0.1:$port/v1/feedback\"|" gw.yaml >gw.new && mv gw.new gw.yaml
 ask /config/reload -X POST; code 200 "reload with a webhook"
