@@ -180,6 +180,9 @@ put_verdict(const struct report *r, struct buf *b)
 	buf_printf(b, "</code> alone %.4f; the best choice for each query %.4f; a random one "
 	    "%.4f.</p>\n",
 	    r->v->result.best, r->v->result.oracle, r->v->result.random);
+	buf_str(b, "<p>How it chooses: ");
+	chart_escape(b, r->mode != NULL ? r->mode : "the highest predicted score");
+	buf_str(b, ".</p>\n");
 	if (r->gate == NULL)
 		return;
 	buf_printf(b, "<p><b class=\"%s\">Gate %s:</b> <code>", r->missed == NULL ? "good" : "bad",
