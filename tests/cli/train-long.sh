@@ -131,6 +131,12 @@ done
 sed 's/"performance":1,/"performance":0,/' r.jsonl | cat r.jsonl - >dup.jsonl
 ok "conflicting scores" "$LLMR" train knn --data dup.jsonl --embedder hash -o x.safetensors
 match err 'averaged; in [1-9][0-9]* cases they differ' "counted"
+for v in 1.5 -0.1; do
+	sed "5s/\"performance\":[0-9.]*/\"performance\":$v/" r.jsonl >score.jsonl
+	status 65 "a score of $v" "$LLMR" train knn --data score.jsonl --embedder hash -o score.safetensors
+	match err "score.jsonl: line 5: key \"performance\": $v is outside 0..1" "a score of $v: named"
+	nofile 'score.safetensors*' "a score of $v: nothing is written"
+done
 sed '5s/"cost":[0-9.]*/"cost":-1/' r.jsonl >cost.jsonl
 ok "a negative cost" "$LLMR" train knn --data cost.jsonl --embedder hash -o x.safetensors
 match err '1 records have a cost that is negative' "said"
