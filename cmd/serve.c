@@ -2,11 +2,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/io.h"
 #include "cmd.h"
+#include "common/state.h"
+#include "common/trust.h"
 #include "serve/gateway.h"
 #include "serve/listen.h"
+#include "serve/source.h"
 
 #define DEFAULT_CONFIG "/app/config/config.yaml"
 
@@ -43,17 +47,14 @@ check_exposure(struct ctx *c, struct gateway *g, const char *address)
 }
 
 static void
-wait_for_signals(struct ctx *c, struct gateway *g, const sigset_t *set)
+wait_for_signals(struct gateway *g, const sigset_t *set)
 {
 	int sig;
 
 	while (sigwait(set, &sig) == 0 && sig == SIGHUP) {
 		struct err e = ERR_INIT;
 
-		if (gateway_reload(g, &e) < 0)
-			log_at(&c->log, LOG_ERROR, "reload refused, the old config and model serve on: %s", e.msg);
-		else
-			log_info(&c->log, "reloaded");
+		(void)gateway_reload(g, &e);	/* it logs what became of it */
 	}
 }
 
@@ -68,15 +69,39 @@ serve(struct ctx *c, struct gateway *g, const sigset_t *set)
 		say(c, "listening on port %u", httpd_port(g->http));
 	else
 		say(c, "listening on %s", opt_str(c, "listen"));
-	wait_for_signals(c, g, set);
+	wait_for_signals(g, set);
 	if ((cut = gateway_drain(g, opt_duration(c, "drain-timeout"))) > 0)
 		return err_set(&c->err, ERR_TEMPFAIL, "%zu requests were still in flight after --drain-timeout", cut);
 	return 0;
 }
 
+/* What is trusted, and how much memory there is. */
+static int
+read_policy(struct ctx *c, struct gateway_opts *o, struct keyring *keys, struct buf *hmac)
+{
+	if (trust_keys(c, keys) < 0 || trust_hmac(c, hmac) < 0)
+		return -1;
+	o->keys = keys;
+	o->hmac = (struct slice){ hmac->p, hmac->len };
+	o->require_signature = opt_flag(c, "require-signature");
+	o->grace_seconds = opt_duration(c, "signature-grace");
+	o->memory_limit = opt_given(c, "memory-limit") ? opt_bytes(c, "memory-limit") : source_memory_limit();
+	return 0;
+}
+
+static bool
+is_true(const char *name)
+{
+	const char *s = getenv(name);
+
+	return s != NULL && (strcasecmp(s, "true") == 0 || strcmp(s, "1") == 0 || strcasecmp(s, "yes") == 0);
+}
+
 int
 cmd_serve(struct ctx *c)
 {
+	struct keyring keys = { 0 };
+	struct buf hmac = BUF_INIT, state = BUF_INIT;
 	struct gateway_opts o = { .log = c->log, .no_auth = opt_flag(c, "no-auth"), .source = { .env = variable } };
 	struct gateway *g;
 	sigset_t set;
@@ -84,6 +109,13 @@ cmd_serve(struct ctx *c)
 
 	if ((o.config_path = find_config(c)) == NULL)
 		return -1;
+	if (read_policy(c, &o, &keys, &hmac) < 0) {
+		r = -1;
+		goto out;
+	}
+	o.state_dir = state_folder(c, &state) ? buf_cstr(&state) : NULL;
+	o.test = opt_flag(c, "test");
+	o.watch_config = is_true("CONFIG_HOT_RELOAD");
 	o.source.name = o.config_path;
 	o.http.listen = opt_str(c, "listen");
 	o.http.listen_fd = listen_inherited(getenv("LISTEN_PID"), getenv("LISTEN_FDS"));
@@ -97,12 +129,20 @@ cmd_serve(struct ctx *c)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if ((g = gateway_new(&o, &c->err)) == NULL)
-		return -1;
+	if ((g = gateway_new(&o, &c->err)) == NULL) {
+		r = -1;
+		goto out;
+	}
 	if (opt_flag(c, "test"))
 		say(c, "%s: well", o.config_path);
 	else
 		r = serve(c, g, &set);
 	gateway_free(g);
+out:
+	keyring_free(&keys);
+	if (hmac.p != NULL)
+		explicit_bzero(hmac.p, hmac.cap);
+	buf_finish(&hmac);
+	buf_finish(&state);
 	return r;
 }

@@ -55,7 +55,7 @@ const struct opt global_opts[] = {
 };
 
 /* Which keys are trusted, and what a model must be signed by. */
-#define TRUST_OPTS \
+#define KEY_OPTS \
 	{ .s = 'p', .l = "public-key", .type = OPT_FILE, .many = true, .arg = "FILE", \
 	  .env = "LLMROUTER_MODEL_PUBLIC_KEY_PATH", \
 	  .help = "trusted public key; may be repeated; by default those of the trust folder" }, \
@@ -65,17 +65,21 @@ const struct opt global_opts[] = {
 	  .help = "folder of trusted keys; by default $XDG_CONFIG_HOME/llmr/trusted" }, \
 	{ .l = "revoked", .type = OPT_FILE, .many = true, .arg = "FILE", \
 	  .help = "numbers of keys that count no more, one a line; may be repeated" }, \
+	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE", \
+	  .help = "secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET" }
+#define TRUST_OPTS \
+	KEY_OPTS, \
 	{ .s = 'x', .l = "signature", .type = OPT_FILE, .arg = "FILE", \
 	  .help = "signature file; by default FILE.minisig or the folder's manifest.json" }, \
 	{ .l = "manifest", .type = OPT_FILE, .arg = "FILE", .env = "LLMROUTER_MODEL_MANIFEST_PATH", \
 	  .help = "signed manifest that lists the file; by default manifest.json beside it" }, \
 	{ .l = "root", .type = OPT_DIR, .arg = "DIR", \
-	  .help = "folder that the manifest's paths start from; by default the manifest's own" }, \
-	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE", \
-	  .help = "secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET" }
-#define REQUIRE_OPTS \
+	  .help = "folder that the manifest's paths start from; by default the manifest's own" }
+#define REQUIRE_OPT \
 	{ .l = "require-signature", .type = OPT_FLAG, .env = "LLMROUTER_ENFORCE_SIGNED_MODELS", \
-	  .help = "refuse a model that no trusted key has signed" }, \
+	  .help = "refuse a model that no trusted key has signed" }
+#define REQUIRE_OPTS \
+	REQUIRE_OPT, \
 	TRUST_OPTS
 #define PASSWORD_OPTS \
 	{ .l = "password-file", .type = OPT_FILE, .arg = "FILE", \
@@ -447,6 +451,13 @@ static const struct opt serve_opts[] = {
 	  .help = "open connections; idle ones give way" },
 	{ .l = "drain-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "30s", .env = "ROUTEIQ_DRAIN_TIMEOUT_SECONDS",
 	  .help = "on SIGTERM, how long requests in flight may take" },
+	{ .l = "memory-limit", .type = OPT_BYTES, .arg = "BYTES",
+	  .help = "memory that may be used; a model that does not fit beside the active one is refused; "
+	  "by default the cgroup's" },
+	{ .l = "signature-grace", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s",
+	  .help = "how long a changed model may wait for the signature that fits" },
+	REQUIRE_OPT,
+	KEY_OPTS,
 	{ .l = NULL }
 };
 

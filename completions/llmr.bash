@@ -102,10 +102,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	route:-*)
 		case $prev in
@@ -132,10 +132,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	bench:-*)
 		case $prev in
@@ -166,10 +166,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	import:-*)
 		case $prev in
@@ -194,10 +194,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	keygen:-*)
 		case $prev in
@@ -226,10 +226,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		--format) _llmr_words "auto minisig manifest oms"; return ;;
 		--require) COMPREPLY=(); return ;;
 		esac ;;
@@ -249,6 +249,13 @@ _llmr() {
 		--max-body) COMPREPLY=(); return ;;
 		--max-connections) COMPREPLY=(); return ;;
 		--drain-timeout) COMPREPLY=(); return ;;
+		--memory-limit) COMPREPLY=(); return ;;
+		--signature-grace) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	doctor:-*)
 		case $prev in
@@ -277,13 +284,13 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
-		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import)
 		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -292,7 +299,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	drift)
-		if [[ $cur == -* ]]; then _llmr_words " --model --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	keygen)
 		if [[ $cur == -* ]]; then _llmr_words " --public-key --secret-key --no-password --type --kdf-memory --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -301,13 +308,13 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --secret-key --signature --format --trusted-comment --comment --description --no-sidecar --add --rotate --hmac --hmac-secret-file --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	verify)
-		if [[ $cur == -* ]]; then _llmr_words " --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --format --require --prehashed --no-sidecar --allow-extra --add-key --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --format --require --prehashed --no-sidecar --allow-extra --add-key --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
 	serve)
-		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --memory-limit --signature-grace --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	doctor)
 		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

@@ -71,11 +71,17 @@ note(struct reader *r, enum note_level level, size_t line, const char *key, cons
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	for (size_t i = 0; i < c->n_notes; i++) {
+		if (level != NOTE_ERROR && strcmp(c->note[i].key, key) == 0 && strcmp(c->note[i].text, text) == 0) {
+			c->note[i].times++;
+			return;
+		}
+	}
 	if (mem_grow((void **)&c->note, &r->cap_notes, c->n_notes + 1, sizeof *c->note, r->e) < 0) {
 		r->failed = true;
 		return;
 	}
-	c->note[c->n_notes++] = (struct note){ level, line, keep(r, key), keep(r, text) };
+	c->note[c->n_notes++] = (struct note){ level, line, keep(r, key), keep(r, text), 1 };
 	c->n_errors += level == NOTE_ERROR;
 }
 
@@ -702,6 +708,17 @@ forbid_remote(struct reader *r, const struct yaml_node *root)
 		r->c->general = (struct general_settings){ .metrics_auth = r->c->general.metrics_auth };
 }
 
+/* Where the file names no key, the variable that LiteLLM's users set does. */
+static void
+default_key(struct reader *r)
+{
+	struct general_settings *g = &r->c->general;
+	const char *s = g->master_key == NULL && r->src->env != NULL ? r->src->env(r->src->ctx, "LITELLM_MASTER_KEY") : NULL;
+
+	if (s != NULL && s[0] != '\0')
+		g->master_key = keep(r, s);
+}
+
 static void
 set_defaults(struct config *c)
 {
@@ -772,6 +789,7 @@ read_root(struct reader *r, const struct yaml_node *root)
 		&c->router);
 	read_models(r, yaml_get(root, "model_list"));
 	forbid_remote(r, root);
+	default_key(r);
 	if (c->deployment != NULL)
 		check_references(r);
 }
@@ -789,6 +807,8 @@ config_read(const char *p, size_t n, const struct config_source *src, struct err
 	}
 	set_defaults(c);
 	c->name = keep(&r, src->name);
+	c->text = (struct slice){ arena_dup(&c->arena, p, n, e), n };
+	r.failed = c->text.p == NULL;
 	sha256_bytes(p, n, c->sha256);
 	read_root(&r, yaml_root(y));
 	yaml_free(y);

@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 enum strategy {
 	STRATEGY_SHUFFLE,	/* simple-shuffle, LiteLLM's default */
@@ -106,6 +107,7 @@ struct note {
 	size_t line;
 	const char *key;	/* "litellm_settings.cache" */
 	const char *text;	/* "answers are not cached" */
+	size_t times;		/* that it holds; the line is the first */
 };
 
 struct config {
@@ -119,6 +121,7 @@ struct config {
 	struct switching_settings switching;
 	struct note *note;
 	size_t n_notes, n_errors;
+	struct slice text;		/* as it was read */
 	uint8_t sha256[32];		/* of the text */
 	struct arena arena;		/* owns all of it */
 };

@@ -5,6 +5,8 @@
 
 #include "model/policy.h"
 
+#define SPARE_NS 1000000000	/* that a model is not asked after it missed its deadline */
+
 bool
 decide_is_auto(const char *group)
 {
@@ -127,6 +129,25 @@ available(struct worker *k, const struct generation *g, const struct binding *b,
 	return n;
 }
 
+/* NULL; or why this decision does not count. */
+static const char *
+timed_route(struct loaded *l, double deadline, const struct policy *p, struct slice prompt,
+	struct router_scratch *scratch, struct policy_choice *c)
+{
+	int64_t start = clock_mono_ns();
+
+	if (deadline > 0 && start < atomic_load_explicit(&l->slow_until_ns, memory_order_relaxed))
+		return "deadline";
+	router_route(l->router, p, prompt, scratch, c);
+	if (c->model != POLICY_NONE && !isfinite(scratch->score[c->model]))
+		return "scoring_failed";
+	if (deadline <= 0 || (double)(clock_mono_ns() - start) <= deadline * 1e9)
+		return NULL;
+	/* Too late to wait for it again: the next ones go without, for a while. */
+	atomic_store_explicit(&l->slow_until_ns, clock_mono_ns() + SPARE_NS, memory_order_relaxed);
+	return "deadline";
+}
+
 /* The model decides. 0; 1 when it cannot (*why says so); -1 and err when nothing meets the limits. */
 static int
 by_model(struct worker *k, const struct generation *g, const struct binding *b, const struct route_set *within,
@@ -152,7 +173,10 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	p.max_cost = fmin(w->max_cost, s->max_cost);
 	p.max_latency = fmin(w->max_latency, s->max_latency);
 	p.request = w->request_id;
-	router_route(b->model->router, &p, w->prompt, scratch, &c);
+	if (b->prior != NULL)
+		p.prior = b->prior;
+	if ((*why = timed_route(b->model, s->deadline, &p, w->prompt, scratch, &c)) != NULL)
+		return 1;
 	if (c.model == POLICY_NONE)
 		return err_set(e, ERR_NO, "no model meets max_cost, max_latency and the capabilities that are asked for");
 	out->model = b->model;

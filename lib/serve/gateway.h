@@ -24,6 +24,9 @@
 #include "serve/jobs.h"
 #include "serve/live.h"
 #include "serve/metrics.h"
+#include "serve/refusals.h"
+#include "serve/watch.h"
+#include "trust/keyring.h"
 
 struct gateway_opts {
 	struct httpd_opts http;		/* handle, done and ctx are the gateway's */
@@ -32,6 +35,13 @@ struct gateway_opts {
 	struct relay_opts relay;
 	const char *state_dir;		/* NULL: none can be kept */
 	bool no_auth;			/* answer anybody, even beyond loopback */
+	bool test;			/* load, verify and stop: a model that cannot be used is a failure */
+	const struct keyring *keys;	/* trusted, beside the config's; borrowed. NULL none */
+	struct slice hmac;		/* secret of signed manifests; borrowed */
+	bool require_signature;		/* whatever the config says */
+	uint64_t memory_limit;		/* bytes that the process may use; 0: no limit */
+	bool watch_config;		/* load the config anew when its file changes */
+	double grace_seconds;		/* how long object and signature may differ before it is an alarm; 0: 60 */
 	struct log log;
 };
 
@@ -43,6 +53,8 @@ struct gateway {
 	struct jobs *jobs;
 	struct relay *relay;		/* forwards */
 	struct metrics *metrics;
+	struct watch *watch;		/* of the files; NULL in a test */
+	struct refusals refusals;
 	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
 	atomic_uint workers;
@@ -57,9 +69,7 @@ struct gateway_worker {
 	struct body_scratch scratch;
 };
 
-/* Load config and model without serving: what `serve -t` checks. NULL and err; problems of the config go to the log. */
-struct generation *gateway_prepare(struct gateway *, struct err *e);
-/* Everything but the listening socket. */
+/* Everything but the listening socket. Problems of the config go to the log. */
 struct gateway *gateway_new(const struct gateway_opts *, struct err *e);
 /* Listen and serve. */
 int gateway_start(struct gateway *, struct err *e);
@@ -77,5 +87,12 @@ void gateway_leave(struct gateway *, const struct gateway_worker *);
  * Not from a thread that is within gateway_enter.
  */
 int gateway_reload(struct gateway *, struct err *e);
+struct gateway_reload {
+	bool config;		/* the config too, else its text stays and the model alone is loaded anew */
+	bool may_wait;		/* a signature that does not fit is not refused yet */
+	const char *cause;	/* "api", "signal", "watch" ... */
+};
+/* The same, one at a time. 0; 1 pending (may_wait, and err says for what); -1 refused: logged, counted, remembered. */
+int gateway_reload_as(struct gateway *, const struct gateway_reload *, struct err *e);
 
 #endif
