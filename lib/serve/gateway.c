@@ -118,7 +118,7 @@ gateway_reload_as(struct gateway *g, const struct gateway_reload *ask, struct er
 		p.next = NULL;
 		keep(g, &p);
 	} else if (ask->may_wait && e->code == ERR_NOPERM) {
-		log_info(&g->o.log, "pending: %s", e->msg);
+		log_warn(&g->o.log, "pending: %s", e->msg);
 		r = 1;
 	} else if (atomic_load(&g->live.value) != NULL) {
 		const struct generation *now = atomic_load(&g->live.value);
