@@ -123,6 +123,9 @@ cmd_serve(struct ctx *c)
 	o.http.tls_cert = opt_str(c, "tls-cert");
 	o.http.tls_key = opt_str(c, "tls-key");
 	o.http.max_body_bytes = (size_t)opt_bytes(c, "max-body");
+	o.http.header_seconds = opt_duration(c, "header-timeout");
+	o.http.body_seconds = opt_duration(c, "body-timeout");
+	o.http.idle_seconds = opt_duration(c, "idle-timeout");
 	o.http.max_connections = (size_t)opt_int(c, "max-connections");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);

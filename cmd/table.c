@@ -451,6 +451,12 @@ static const struct opt serve_opts[] = {
 	  .help = "open connections; idle ones give way" },
 	{ .l = "drain-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "30s", .env = "ROUTEIQ_DRAIN_TIMEOUT_SECONDS",
 	  .help = "on SIGTERM, how long requests in flight may take" },
+	{ .l = "header-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "5s",
+	  .help = "from a connection's begin to the end of a request's header" },
+	{ .l = "body-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "10s",
+	  .help = "from there to the end of its body" },
+	{ .l = "idle-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "75s",
+	  .help = "how long a connection may be without a request" },
 	{ .l = "memory-limit", .type = OPT_BYTES, .arg = "BYTES",
 	  .help = "memory that may be used; a model that does not fit beside the active one is refused; "
 	  "by default the cgroup's" },

@@ -713,8 +713,10 @@ static void
 default_key(struct reader *r)
 {
 	struct general_settings *g = &r->c->general;
-	const char *s = g->master_key == NULL && r->src->env != NULL ? r->src->env(r->src->ctx, "LITELLM_MASTER_KEY") : NULL;
+	const char *s = NULL;
 
+	if (g->master_key == NULL && r->src->env != NULL)
+		s = r->src->env(r->src->ctx, "LITELLM_MASTER_KEY");
 	if (s != NULL && s[0] != '\0')
 		g->master_key = keep(r, s);
 }

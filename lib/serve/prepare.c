@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "serve/lastgood.h"
 
 /* Where a new generation is put together. */
@@ -30,6 +31,14 @@ tell_notes(const struct gateway *g, const struct config *c)
 	}
 }
 
+/* A file when there is one of that name, else the key itself. */
+static int
+read_key(const char *text, struct public_key *k, struct err *e)
+{
+	return io_exists(text) || text[0] == '/' || text[0] == '.' ? public_key_read(text, k, e)
+		: public_key_parse(slice_str(text), k, e);
+}
+
 /* The keys of the command line and of the config. */
 static int
 read_trust(struct making *m, struct err *e)
@@ -49,8 +58,7 @@ read_trust(struct making *m, struct err *e)
 		if (keyring_add(&m->keys, &o->keys->keys[i], o->keys->names[i], e) < 0)
 			return -1;
 	}
-	if (text != NULL && ((strchr(text, '/') != NULL && strchr(text, '\n') == NULL && strchr(text, ' ') == NULL &&
-	    public_key_read(text, &k, e) < 0) || (strchr(text, '/') == NULL && public_key_parse(slice_str(text), &k, e) < 0)))
+	if (text != NULL && read_key(text, &k, e) < 0)
 		return err_wrap(e, "general_settings.public_key");
 	if (text != NULL && keyring_add(&m->keys, &k, "general_settings.public_key", e) < 0)
 		return -1;

@@ -131,7 +131,7 @@ ask /router/info; match out '"signed":true' "it serves, and says that it is sign
 cp m1.safetensors next; cp next $live
 sleep 1.6; serves 0 "a new model without its signature waits"
 match serve.log 'pending: ' "and is pending"
-absent serve.log 'refused' "which is no alarm yet"
+absent serve.log 'serve on' "which is no alarm yet"
 "$LLMR" sign -s a.key -x sig.minisig $live >/dev/null 2>&1
 mv sig.minisig $live.minisig
 until_asked /router/info "$(sha m1.safetensors)" "with its signature it serves"
