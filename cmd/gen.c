@@ -16,7 +16,7 @@
 
 /* The table points at the commands; this program never runs one. */
 #define NEVER(n) int cmd_##n(struct ctx *c) { (void)c; return -1; }
-NEVER(bench) NEVER(convert) NEVER(doctor) NEVER(drift) NEVER(eval) NEVER(extract) NEVER(help)
+NEVER(bench) NEVER(config) NEVER(convert) NEVER(doctor) NEVER(drift) NEVER(eval) NEVER(extract) NEVER(help)
 NEVER(import) NEVER(inspect) NEVER(keygen) NEVER(route) NEVER(runs) NEVER(serve) NEVER(sign)
 NEVER(train) NEVER(verify) NEVER(version)
 

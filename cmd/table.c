@@ -467,6 +467,14 @@ static const struct opt serve_opts[] = {
 	{ .l = NULL }
 };
 
+static const struct opt config_opts[] = {
+	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
+	  .help = "the gateway's YAML; /app/config/config.yaml when neither says" },
+	{ .l = "strict", .type = OPT_FLAG, .help = "check: keys that are not used are a failure too" },
+	{ .l = "show-origin", .type = OPT_FLAG, .help = "show: tell the line, the variable or the default of each value" },
+	{ .l = NULL }
+};
+
 const struct command commands[] = {
 	{ .name = "extract", .group = "data", .summary = "pull traces from a Jaeger server or files",
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
@@ -521,6 +529,9 @@ const struct command commands[] = {
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
 	  .exits = "65 66 69 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	{ .name = "config", .group = "serving", .summary = "check the gateway's YAML, or show what comes of it",
+	  .operands = "check | show [FILE]", .operand_choices = "check|show", .min_args = 1, .max_args = 2,
+	  .opts = config_opts, .run = cmd_config, .exits = "65 66 78", .see_also = "llmr-serve(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
 	  .exits = "69 78", .see_also = "llmr(1)" },

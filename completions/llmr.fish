@@ -1,5 +1,5 @@
 # fish completion for llmr; made by `make docs'
-set -l __llmr_commands extract convert train eval route bench import inspect drift keygen sign verify runs serve doctor help version
+set -l __llmr_commands extract convert train eval route bench import inspect drift keygen sign verify runs serve config doctor help version
 function __llmr_is
 	set -l words (commandline -opc)
 	for w in $words[2..]
@@ -265,6 +265,9 @@ complete -c llmr -n '__llmr_is serve' -l tls-key -r -F -d 'its private key'
 complete -c llmr -n '__llmr_is serve' -l max-body -x -d 'largest request body'
 complete -c llmr -n '__llmr_is serve' -l max-connections -x -d 'open connections; idle ones give way'
 complete -c llmr -n '__llmr_is serve' -l drain-timeout -x -d 'on SIGTERM, how long requests in flight may take'
+complete -c llmr -n '__llmr_is serve' -l header-timeout -x -d 'from a connection'\''s begin to the end of a request'\''s header'
+complete -c llmr -n '__llmr_is serve' -l body-timeout -x -d 'from there to the end of its body'
+complete -c llmr -n '__llmr_is serve' -l idle-timeout -x -d 'how long a connection may be without a request'
 complete -c llmr -n '__llmr_is serve' -l memory-limit -x -d 'memory that may be used; a model that does not fit beside the active one is refused; by default the cgroup'\''s'
 complete -c llmr -n '__llmr_is serve' -l signature-grace -x -d 'how long a changed model may wait for the signature that fits'
 complete -c llmr -n '__llmr_is serve' -l require-signature -d 'refuse a model that no trusted key has signed'
@@ -273,10 +276,15 @@ complete -c llmr -n '__llmr_is serve' -l public-key-b64 -x -d 'trusted public ke
 complete -c llmr -n '__llmr_is serve' -l trusted-dir -x -a '(__fish_complete_directories)' -d 'folder of trusted keys; by default $XDG_CONFIG_HOME/llmr/trusted'
 complete -c llmr -n '__llmr_is serve' -l revoked -r -F -d 'numbers of keys that count no more, one a line; may be repeated'
 complete -c llmr -n '__llmr_is serve' -l hmac-secret-file -r -F -d 'secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET'
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a config -d 'check the gateway'\''s YAML, or show what comes of it'
+complete -c llmr -n '__llmr_is config' -a 'check show'
+complete -c llmr -n '__llmr_is config' -l config -s c -r -F -d 'the gateway'\''s YAML; /app/config/config.yaml when neither says'
+complete -c llmr -n '__llmr_is config' -l strict -d 'check: keys that are not used are a failure too'
+complete -c llmr -n '__llmr_is config' -l show-origin -d 'show: tell the line, the variable or the default of each value'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a doctor -d 'check libraries, CPU features, settings and reachability'
 complete -c llmr -n '__llmr_is doctor' -l url -x -d 'also try to reach this address; may be repeated'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a help -d 'show help about a command'
-complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench import inspect drift keygen sign verify runs serve doctor help version'
+complete -c llmr -n '__llmr_is help' -a 'extract convert train eval route bench import inspect drift keygen sign verify runs serve config doctor help version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a version -d 'show version, libraries and CPU features'
 complete -c llmr -l help -s h -d 'show help and exit'
 complete -c llmr -l version -s V -d 'show version, libraries and CPU features, and exit'

@@ -25,7 +25,7 @@ struct reader {
 	struct config *c;
 	const struct config_source *src;
 	const struct yaml_node *env;	/* environment_variables */
-	size_t cap_notes;
+	size_t cap_notes, cap_set;
 	struct err *e;			/* memory alone; the first error stays */
 	bool failed;
 };
@@ -203,6 +203,34 @@ unused(struct reader *r, size_t line, const char *key)
 		note(r, NOTE_UNUSED, line, key, "llmr does not know this key");
 }
 
+static bool
+is_secret(const char *key)
+{
+	static const char *const secret[] = { "key", "password", "secret", "token", "headers", "webhook" };
+
+	for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
+		if (strstr(key, secret[i]) != NULL)
+			return strcmp(key, "public_key") != 0 && strcmp(key, "model_s3_key") != 0;
+	}
+	return false;
+}
+
+/* Remember that a key was read, for those who ask where a value comes from. */
+static void
+remember(struct reader *r, const char *key, const char *path, const struct yaml_node *v, size_t line)
+{
+	struct config *c = r->c;
+	const char *text = yaml_text(v), *unset, *value = expand(r, v, &unset);
+	bool by_name = text != NULL && strncmp(text, ENV_PREFIX, sizeof ENV_PREFIX - 1) == 0;
+
+	if (mem_grow((void **)&c->set, &r->cap_set, c->n_set + 1, sizeof *c->set, r->e) < 0) {
+		r->failed = true;
+		return;
+	}
+	c->set[c->n_set++] = (struct config_set){ keep(r, path), value == NULL ? "" : is_secret(key) ? "***" : keep(r, value),
+		by_name ? keep(r, text + sizeof ENV_PREFIX - 1) : NULL, line };
+}
+
 /* Every pair of a mapping by a table; others says what to do with the rest: 1 taken. */
 static void
 read_map(struct reader *r, const struct yaml_node *map, const char *prefix, const struct member *m, void *base,
@@ -225,8 +253,12 @@ read_map(struct reader *r, const struct yaml_node *map, const char *prefix, cons
 			k++;
 		if (k->key != NULL)
 			read_member(r, map->items[i], path, k, base);
-		else if (others == NULL || others(r, key, path, map->items[i], ctx) == 0)
+		else if (others == NULL || others(r, key, path, map->items[i], ctx) == 0) {
 			unused(r, map->keys[i]->line, path);
+			continue;
+		}
+		if (k->key != NULL || map->items[i]->type != YAML_MAP)
+			remember(r, key, path, map->items[i], map->keys[i]->line);
 	}
 }
 
@@ -839,8 +871,61 @@ config_free(struct config *c)
 	if (c == NULL)
 		return;
 	free(c->note);
+	free(c->set);
 	arena_finish(&c->arena);
 	free(c);
+}
+
+static void
+each_default(const struct config *c, const char *prefix, const struct member *m, const void *base, config_default *fn,
+	void *ctx)
+{
+	for (; m->key != NULL; m++) {
+		const char *at = (const char *)base + m->offset, *text = NULL;
+		char key[128], value[64];
+		size_t i = 0;
+
+		(void)snprintf(key, sizeof key, "%s.%s", prefix, m->key);
+		while (i < c->n_set && strcmp(c->set[i].key, key) != 0)
+			i++;
+		if (i < c->n_set)
+			continue;
+		switch (m->type) {
+		case TEXT:
+			text = *(const char *const *)(const void *)at;
+			break;
+		case FLAG:
+			text = *(const bool *)(const void *)at ? "true" : "false";
+			break;
+		case COUNT:
+			(void)snprintf(value, sizeof value, "%zu", *(const size_t *)(const void *)at);
+			text = value;
+			break;
+		case SIGNED:
+			(void)snprintf(value, sizeof value, "%ld", *(const long *)(const void *)at);
+			text = value;
+			break;
+		case NUMBER:
+		case SECONDS:
+			(void)snprintf(value, sizeof value, "%g", *(const double *)(const void *)at);
+			text = value;
+			break;
+		case BYTES:
+			(void)snprintf(value, sizeof value, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at);
+			text = value;
+			break;
+		}
+		fn(ctx, key, text == NULL ? "" : is_secret(m->key) ? "***" : text);
+	}
+}
+
+void
+config_defaults(const struct config *c, config_default *fn, void *ctx)
+{
+	each_default(c, "router_settings", router_members, &c->router, fn, ctx);
+	each_default(c, "router_settings.routing_strategy_args", args_members, &c->router, fn, ctx);
+	each_default(c, "general_settings", general_members, &c->general, fn, ctx);
+	each_default(c, "model_switching", switching_members, &c->switching, fn, ctx);
 }
 
 const char *

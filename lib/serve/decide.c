@@ -97,11 +97,15 @@ by_strategy(struct worker *k, const struct generation *g, enum strategy s, const
 {
 	struct ask a = { &g->config->router, s, w->stream, w->input_tokens, &k->rng };
 	size_t m = field(k, g, p, n, within, w), i;
+	double propensity;
 
-	if ((i = strategy_choose(&a, k->pick, m, &out->why)) == STRATEGY_NONE)
+	if ((i = strategy_choose(&a, k->pick, m, &out->why, &propensity)) == STRATEGY_NONE)
 		return none(out->why, w, e);
 	out->deployment = k->pick[i].d;
 	out->backend = k->pick[i].b;
+	/* Of the model in an answer: with a router, its label's; the deployments of a label are one model. */
+	if (out->model == NULL)
+		out->propensity = propensity;
 	out->field = m;
 	out->alone = m == 1;
 	return 0;
