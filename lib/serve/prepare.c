@@ -14,6 +14,7 @@ struct making {
 	struct keyring keys;
 	struct proof_trust trust;
 	bool starting;
+	struct err lacks;		/* why there are no candidates, where that is borne */
 };
 
 static void
@@ -88,8 +89,13 @@ read_config(struct making *m, bool anew, struct err *e)
 			m->config->n_errors, m->config->n_errors == 1 ? "" : "s", n->line, n->key, n->text);
 	}
 	if (m->config->router.llm_data_path != NULL &&
-	    (m->candidates = candidates_load(m->config->router.llm_data_path, e)) == NULL)
-		return -1;
+	    (m->candidates = candidates_load(m->config->router.llm_data_path, &m->lacks)) == NULL) {
+		if (!m->starting || g->o.test) {
+			*e = m->lacks;
+			return -1;
+		}
+		log_at(&g->o.log, LOG_ERROR, "the candidates cannot be used: %s", m->lacks.msg);
+	}
 	return read_trust(m, e);
 }
 
@@ -189,6 +195,9 @@ prepare(struct gateway *g, bool config, struct prepared *out, struct err *e)
 	}
 out:
 	keyring_free(&m.keys);
+	if (out->next != NULL && out->next->degraded == NULL && m.lacks.code != ERR_NONE &&
+	    (out->next->degraded = arena_dup(&out->next->arena, m.lacks.msg, strlen(m.lacks.msg), NULL)) == NULL)
+		out->next->degraded = "no candidates";
 	if (out->next == NULL) {
 		config_free(m.config);
 		candidates_free(m.candidates);
