@@ -183,6 +183,9 @@ lint: all
 	@sh tests/lint.sh $(B)
 bench-peers: all $(B)/kindbench $(B)/s3tool
 	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) S3TOOL=$(abspath $(B)/s3tool) sh tests/bench/peers.sh
+$(B)/openloop: $(B)/tests/bench/openloop.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/kindbench: $(B)/tests/bench/kindbench.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
