@@ -9,6 +9,7 @@
 #include "serve/lastgood.h"
 #include "serve/observe.h"
 #include "serve/prepare.h"
+#include "serve/switching.h"
 
 /* ---- server threads ---- */
 
@@ -104,18 +105,21 @@ int
 gateway_reload_as(struct gateway *g, const struct gateway_reload *ask, struct err *e)
 {
 	int64_t start = clock_mono_ns();
+	struct generation *next = NULL;
 	struct prepared p;
 	int r;
 
 	pthread_mutex_lock(&g->reloading);
-	if ((r = prepare(g, ask->config, &p, e)) == 0) {
+	if ((r = prepare(g, ask->config, &p, e)) == 0 && (next = switching_dress(g, p.next, e)) == NULL)
+		r = -1;
+	if (r == 0) {
+		p.next = NULL;		/* next holds it */
 		if (atomic_load(&g->live.value) != NULL) {
-			count_reload(g, p.next->config->router.strategy_name, "ok", start);
-			log_info(&g->o.log, "reloaded by %s%s%s", ask->cause, p.next->active.model == NULL ? "" : ": model ",
-				p.next->active.model == NULL ? "" : p.next->active.model->sha256);
+			count_reload(g, next->config->router.strategy_name, "ok", start);
+			log_info(&g->o.log, "reloaded by %s%s%s", ask->cause, p.kept.model == NULL ? "" : ": model ",
+				p.kept.model == NULL ? "" : p.kept.model->sha256);
 		}
-		generation_unref(live_replace(&g->live, p.next));
-		p.next = NULL;
+		generation_unref(live_replace(&g->live, next));
 		keep(g, &p);
 	} else if (ask->may_wait && e->code == ERR_NOPERM) {
 		log_warn(&g->o.log, "pending: %s", e->msg);
@@ -197,8 +201,10 @@ gateway_start(struct gateway *g, struct err *e)
 	g->o.http.done = done;
 	g->o.http.exempt = endpoint_is_probe;
 	g->o.http.ctx = g;
-	g->http = httpd_start(&g->o.http, e);
-	return g->http == NULL ? -1 : 0;
+	if ((g->http = httpd_start(&g->o.http, e)) == NULL)
+		return -1;
+	switching_run(g);
+	return 0;
 }
 
 size_t
@@ -222,6 +228,7 @@ gateway_free(struct gateway *g)
 	jobs_stop(g->jobs);
 	relay_stop(g->relay);
 	httpd_stop(g->http);
+	switching_stop(g);
 	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);
 	metrics_free(g->metrics);

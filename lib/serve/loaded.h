@@ -25,6 +25,7 @@ struct loaded {
 	char sha256[65];
 	char *origin;			/* path or reference, for people */
 	char *version;			/* name of the version, "" when it has none */
+	const void *data;		/* the artifact's bytes, the router's own */
 	uint64_t bytes;
 	bool is_signed;			/* its signature was verified */
 	int64_t loaded_us;		/* wall clock */
@@ -45,6 +46,8 @@ struct loaded *loaded_take(void *p, size_t n, const char *kind, const char *orig
 void *loaded_bytes(const char *path, uint64_t max, size_t *n, struct err *e);
 /* Both, without a look at signatures. */
 struct loaded *loaded_read(const char *path, const char *kind, uint64_t max, struct err *e);
+/* Write its bytes to a private file, atomically. */
+int loaded_save(const struct loaded *, const char *path, struct err *e);
 struct loaded *loaded_ref(struct loaded *);
 void loaded_unref(struct loaded *);		/* NULL is fine; the last one frees */
 /* Working memory of server thread i; NULL when memory lacks. */
