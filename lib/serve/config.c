@@ -203,18 +203,6 @@ unused(struct reader *r, size_t line, const char *key)
 		note(r, NOTE_UNUSED, line, key, "llmr does not know this key");
 }
 
-static bool
-is_secret(const char *key)
-{
-	static const char *const secret[] = { "key", "password", "secret", "token", "headers", "webhook" };
-
-	for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
-		if (strstr(key, secret[i]) != NULL)
-			return strcmp(key, "public_key") != 0 && strcmp(key, "model_s3_key") != 0;
-	}
-	return false;
-}
-
 /* Remember that a key was read, for those who ask where a value comes from. */
 static void
 remember(struct reader *r, const char *key, const char *path, const struct yaml_node *v, size_t line)
@@ -227,7 +215,8 @@ remember(struct reader *r, const char *key, const char *path, const struct yaml_
 		r->failed = true;
 		return;
 	}
-	c->set[c->n_set++] = (struct config_set){ keep(r, path), value == NULL ? "" : is_secret(key) ? "***" : keep(r, value),
+	c->set[c->n_set++] = (struct config_set){ keep(r, path),
+		value == NULL ? "" : config_key_is_secret(key) ? "***" : keep(r, value),
 		by_name ? keep(r, text + sizeof ENV_PREFIX - 1) : NULL, line };
 }
 
@@ -396,17 +385,6 @@ entry_others(struct reader *r, const char *key, const char *path, const struct y
 	return 0;
 }
 
-/* Base URLs that a provider's name implies; every other one needs api_base. */
-static const char *
-provider_base(const char *provider)
-{
-	if (strcmp(provider, "openai") == 0)
-		return "https://api.openai.com/v1";
-	if (strcmp(provider, "anthropic") == 0)
-		return "https://api.anthropic.com/v1";
-	return NULL;
-}
-
 /* What follows from the rest of an entry. */
 static void
 finish_deployment(struct reader *r, struct deployment *d)
@@ -431,7 +409,7 @@ finish_deployment(struct reader *r, struct deployment *d)
 		d->upstream_model = slash + 1;
 	}
 	if (d->api_base == NULL)
-		d->api_base = provider_base(d->provider);
+		d->api_base = config_provider_base(d->provider);
 	if (d->id == NULL) {
 		(void)snprintf(text, sizeof text, "%s\n%s\n%s\n%zu", d->group, d->model,
 			d->api_base == NULL ? "" : d->api_base, (size_t)(d - r->c->deployment));
@@ -973,7 +951,7 @@ each_default(const struct config *c, const char *prefix, const struct member *m,
 			text = value;
 			break;
 		}
-		fn(ctx, key, text == NULL ? "" : is_secret(m->key) ? "***" : text);
+		fn(ctx, key, text == NULL ? "" : config_key_is_secret(m->key) ? "***" : text);
 	}
 }
 

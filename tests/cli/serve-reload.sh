@@ -103,7 +103,7 @@ stop
 
 # --- limits ---
 cp m0.safetensors $live
-start --memory-limit 12MiB
+start --memory-limit 8MiB
 match serve.log 'MiB do not fit into memory beside the active model.s 0.0 MiB' "a model that does not fit is refused with both sizes"
 stop
 sed 's/hot_reload: false/deadline: 0.000000001/' well.yaml >gw.yaml
