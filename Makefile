@@ -28,11 +28,11 @@ ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) -fPIC -fvisibility=hidden -ffile-
 	-MMD -MP -pthread $(CFLAGS)
 # Asked once, at the first use: after `make deps' has run.
 once = $(eval $(1) := $(shell $(2)))$($(1))
-PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libcrypto openblas libmicrohttpd)
+PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd)
 PC_LIBS = $(call once,PC_LIBS,$(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
 
-LINKED = $(foreach p,$(LIBS_PC) libcurl libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+LINKED = $(foreach p,$(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
 empty :=
 comma := ,
 $(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
@@ -95,6 +95,11 @@ install: all $(B)/libllmr.so $(B)/llmr.pc
 	install -m 644 $(B)/llmr.pc $(I)/lib/pkgconfig/
 	install -m 644 lib/llmr.h $(I)/include/
 	install -m 644 share/*.yaml share/*.json $(I)/share/llmr/
+	install -d $(I)/lib/systemd/system $(I)/share/llmr/kubernetes
+	sed 's|@bindir@|$(PREFIX)/bin|' share/llmr.service > $(I)/lib/systemd/system/llmr.service
+	chmod 644 $(I)/lib/systemd/system/llmr.service
+	install -m 644 share/llmr.socket $(I)/lib/systemd/system/
+	install -m 644 share/kubernetes/*.yaml $(I)/share/llmr/kubernetes/
 	for s in 1 5 7; do install -m 644 man/*.$$s $(I)/share/man/man$$s/ || exit 1; done
 	install -m 644 completions/llmr.bash $(I)/share/bash-completion/completions/llmr
 	install -m 644 completions/_llmr $(I)/share/zsh/site-functions/
@@ -104,6 +109,7 @@ uninstall:
 	rm -f $(I)/share/man/man[157]/llmr.1 $(I)/share/man/man[157]/llmr-*.[157]
 	rm -f $(I)/share/bash-completion/completions/llmr $(I)/share/zsh/site-functions/_llmr \
 		$(I)/share/fish/vendor_completions.d/llmr.fish
+	rm -f $(I)/lib/systemd/system/llmr.service $(I)/lib/systemd/system/llmr.socket
 	rm -rf $(I)/share/llmr
 
 # ---- set-up and the main job ------------------------------------------------

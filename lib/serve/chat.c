@@ -346,6 +346,22 @@ on_head(void *ctx, const struct relay_head *h)
 	(void)snprintf(c->type, sizeof c->type, "%s", h->content_type);
 }
 
+/* A sign-in page, or what a proxy says: no answer of a model, whatever its status. */
+static bool
+is_page(const struct chat *c)
+{
+	return strncmp(c->type, "text/html", 9) == 0;
+}
+
+static bool
+is_object(const struct buf *b)
+{
+	struct jread r;
+
+	jread_init(&r, b->p == NULL ? "" : b->p, b->len);
+	return jread_peek(&r) == JREAD_OBJECT && jread_skip(&r) && jread_done(&r, NULL) == 0;
+}
+
 static void
 on_drain(void *ctx)
 {
@@ -364,7 +380,7 @@ on_body(void *ctx, const void *p, size_t n)
 
 	if (isnan(c->ttft))
 		c->ttft = (double)(clock_mono_ns() - c->sent_ns) / 1e9;
-	if (!c->stream || c->status < 200 || c->status >= 300) {
+	if (!c->stream || c->status < 200 || c->status >= 300 || is_page(c)) {
 		if (c->answer.len + n <= MAX_ANSWER)
 			buf_add(&c->answer, p, n);
 		else
@@ -393,6 +409,10 @@ on_done(void *ctx, enum relay_end end, const char *why)
 	if (end == RELAY_OK && c->answer.failed) {
 		end = RELAY_CUT;
 		why = "the answer is too large";
+	}
+	if (end == RELAY_OK && c->status >= 200 && c->status < 300 && !c->begun && (is_page(c) || !is_object(&c->answer))) {
+		end = RELAY_CUT;
+		why = "the upstream's answer is not a JSON object";
 	}
 	if (end == RELAY_OK && c->status < 300 && !c->stream)
 		usage_read(&c->usage, c->answer.p == NULL ? "" : c->answer.p, c->answer.len);

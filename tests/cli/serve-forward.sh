@@ -77,7 +77,7 @@ wait $clients
 took fail-2-one; code 200 "two failures, then an answer"
 header x-litellm-attempted-retries 2 "told as retries"
 took html; code 502 "an error page is an error"; match out '"error":\{"message"' "and becomes OpenAI's"
-took garbage; code 200 "half a JSON text is passed on as it came"
+took garbage; code 502 "half a JSON text is an error"
 took cut; code 502 "a cut answer is an error, after retries"
 took quick; code 504 "a stalled upstream times out"
 took quickstream; code 504 "before its stream begins too"
