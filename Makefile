@@ -164,6 +164,12 @@ $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libllmr.a
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# Raw requests against a server, an upstream that misbehaves, and a load at a fixed rate: for tests of serve.
+SERVE_TOOLS := $(B)/httpcases $(B)/upstream
+$(SERVE_TOOLS): $(B)/%: $(B)/tests/integ/%.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # The S3 client by hand, for its tests.
 $(B)/s3tool: $(B)/tests/integ/s3tool.o $(B)/libllmr.a
 	$(call say,LD,$@)
@@ -174,12 +180,12 @@ JOBS = -j$(shell nproc 2>/dev/null || echo 1)
 # Everything, set-up included; the last line counts what passed and failed.
 check:
 	@sh share/deps.sh check
-	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(B)/s3tool $(FUZZ_BIN) $(GEN)
+	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(B)/s3tool $(SERVE_TOOLS) $(FUZZ_BIN) $(GEN)
 	@B='$(B)' sh tests/check.sh
 check-unit: $(B)/unit
 	@$(B)/unit --jobs 2
-check-cli: all $(B)/s3tool
-	@S3TOOL=$(abspath $(B)/s3tool) LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
+check-cli: all $(B)/s3tool $(SERVE_TOOLS)
+	@S3TOOL=$(abspath $(B)/s3tool) TOOLS=$(abspath $(B)) LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
 check-fuzz: $(FUZZ_BIN)
 	@sh tests/fuzz/replay.sh $(B)/fuzz
 check-integ: all $(B)/s3tool
@@ -188,6 +194,9 @@ lint: all
 	@sh tests/lint.sh $(B)
 bench-peers: all $(B)/kindbench $(B)/s3tool
 	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) S3TOOL=$(abspath $(B)/s3tool) sh tests/bench/peers.sh
+$(B)/openloop: $(B)/tests/bench/openloop.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/kindbench: $(B)/tests/bench/kindbench.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -235,7 +244,8 @@ $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/integ/s3tool.d \
+-include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/integ/s3tool.d $(B)/tests/integ/httpcases.d \
+	$(B)/tests/integ/upstream.d \
 	$(B)/tests/bench/kindbench.d
 
 # ---- docs: man pages and completions from cmd/table.c -----------------------

@@ -64,7 +64,9 @@ const struct opt global_opts[] = {
 	{ .l = "trusted-dir", .type = OPT_DIR, .arg = "DIR", \
 	  .help = "folder of trusted keys; by default $XDG_CONFIG_HOME/llmr/trusted" }, \
 	{ .l = "revoked", .type = OPT_FILE, .many = true, .arg = "FILE", \
-	  .help = "numbers of keys that count no more, one a line; may be repeated" }
+	  .help = "numbers of keys that count no more, one a line; may be repeated" }, \
+	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE", \
+	  .help = "secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET" }
 #define TRUST_OPTS \
 	KEY_OPTS, \
 	{ .s = 'x', .l = "signature", .type = OPT_FILE, .arg = "FILE", \
@@ -72,12 +74,12 @@ const struct opt global_opts[] = {
 	{ .l = "manifest", .type = OPT_FILE, .arg = "FILE", .env = "LLMROUTER_MODEL_MANIFEST_PATH", \
 	  .help = "signed manifest that lists the file; by default manifest.json beside it" }, \
 	{ .l = "root", .type = OPT_DIR, .arg = "DIR", \
-	  .help = "folder that the manifest's paths start from; by default the manifest's own" }, \
-	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE", \
-	  .help = "secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET" }
-#define REQUIRE_OPTS \
+	  .help = "folder that the manifest's paths start from; by default the manifest's own" }
+#define REQUIRE_OPT \
 	{ .l = "require-signature", .type = OPT_FLAG, .env = "LLMROUTER_ENFORCE_SIGNED_MODELS", \
-	  .help = "refuse a model that no trusted key has signed" }, \
+	  .help = "refuse a model that no trusted key has signed" }
+#define REQUIRE_OPTS \
+	REQUIRE_OPT, \
 	TRUST_OPTS
 #define PASSWORD_OPTS \
 	{ .l = "password-file", .type = OPT_FILE, .arg = "FILE", \
@@ -623,6 +625,27 @@ static const struct opt serve_opts[] = {
 	  .help = "open connections; idle ones give way" },
 	{ .l = "drain-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "30s", .env = "ROUTEIQ_DRAIN_TIMEOUT_SECONDS",
 	  .help = "on SIGTERM, how long requests in flight may take" },
+	{ .l = "header-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "5s",
+	  .help = "from a connection's begin to the end of a request's header" },
+	{ .l = "body-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "10s",
+	  .help = "from there to the end of its body" },
+	{ .l = "idle-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "75s",
+	  .help = "how long a connection may be without a request" },
+	{ .l = "memory-limit", .type = OPT_BYTES, .arg = "BYTES",
+	  .help = "memory that may be used; a model that does not fit beside the active one is refused; "
+	  "by default the cgroup's" },
+	{ .l = "signature-grace", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s",
+	  .help = "how long a changed model may wait for the signature that fits" },
+	REQUIRE_OPT,
+	KEY_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt config_opts[] = {
+	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
+	  .help = "the gateway's YAML; /app/config/config.yaml when neither says" },
+	{ .l = "strict", .type = OPT_FLAG, .help = "check: keys that are not used are a failure too" },
+	{ .l = "show-origin", .type = OPT_FLAG, .help = "show: tell the line, the variable or the default of each value" },
 	{ .l = NULL }
 };
 
@@ -736,6 +759,9 @@ const struct command commands[] = {
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
 	  .exits = "65 66 69 73 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	{ .name = "config", .group = "serving", .summary = "check the gateway's YAML, or show what comes of it",
+	  .operands = "check | show [FILE]", .operand_choices = "check|show", .min_args = 1, .max_args = 2,
+	  .opts = config_opts, .run = cmd_config, .exits = "65 66 78", .see_also = "llmr-serve(1)" },
 	{ .name = "switch", .group = "serving", .summary = "switch a running gateway between versions of a router",
 	  .operands = "start|status|list|wait|abort|rollback|register|versions|stats [ARG...]",
 	  .operand_choices = "start|status|list|wait|abort|rollback|register|versions|stats", .min_args = 1, .max_args = 3,

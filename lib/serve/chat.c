@@ -198,6 +198,8 @@ pass_on(struct chat *c)
 		exchange_end(c->x, false);
 	else {
 		set_headers(c);
+		if (c->status == 429 && c->head.retry_after > 0)
+			set_number(c->x, "Retry-After", ceil(c->head.retry_after));
 		exchange_reply(c->x, (unsigned)c->status, type, c->answer.p, c->answer.len);
 	}
 	chat_free(c);

@@ -25,7 +25,7 @@ struct reader {
 	struct config *c;
 	const struct config_source *src;
 	const struct yaml_node *env;	/* environment_variables */
-	size_t cap_notes;
+	size_t cap_notes, cap_set;
 	struct err *e;			/* memory alone; the first error stays */
 	bool failed;
 };
@@ -71,11 +71,17 @@ note(struct reader *r, enum note_level level, size_t line, const char *key, cons
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	for (size_t i = 0; i < c->n_notes; i++) {
+		if (level != NOTE_ERROR && strcmp(c->note[i].key, key) == 0 && strcmp(c->note[i].text, text) == 0) {
+			c->note[i].times++;
+			return;
+		}
+	}
 	if (mem_grow((void **)&c->note, &r->cap_notes, c->n_notes + 1, sizeof *c->note, r->e) < 0) {
 		r->failed = true;
 		return;
 	}
-	c->note[c->n_notes++] = (struct note){ level, line, keep(r, key), keep(r, text) };
+	c->note[c->n_notes++] = (struct note){ level, line, keep(r, key), keep(r, text), 1 };
 	c->n_errors += level == NOTE_ERROR;
 }
 
@@ -197,6 +203,23 @@ unused(struct reader *r, size_t line, const char *key)
 		note(r, NOTE_UNUSED, line, key, "llmr does not know this key");
 }
 
+/* Remember that a key was read, for those who ask where a value comes from. */
+static void
+remember(struct reader *r, const char *key, const char *path, const struct yaml_node *v, size_t line)
+{
+	struct config *c = r->c;
+	const char *text = yaml_text(v), *unset, *value = expand(r, v, &unset);
+	bool by_name = text != NULL && strncmp(text, ENV_PREFIX, sizeof ENV_PREFIX - 1) == 0;
+
+	if (mem_grow((void **)&c->set, &r->cap_set, c->n_set + 1, sizeof *c->set, r->e) < 0) {
+		r->failed = true;
+		return;
+	}
+	c->set[c->n_set++] = (struct config_set){ keep(r, path),
+		value == NULL ? "" : config_key_is_secret(key) ? "***" : keep(r, value),
+		by_name ? keep(r, text + sizeof ENV_PREFIX - 1) : NULL, line };
+}
+
 /* Every pair of a mapping by a table; others says what to do with the rest: 1 taken. */
 static void
 read_map(struct reader *r, const struct yaml_node *map, const char *prefix, const struct member *m, void *base,
@@ -219,8 +242,12 @@ read_map(struct reader *r, const struct yaml_node *map, const char *prefix, cons
 			k++;
 		if (k->key != NULL)
 			read_member(r, map->items[i], path, k, base);
-		else if (others == NULL || others(r, key, path, map->items[i], ctx) == 0)
+		else if (others == NULL || others(r, key, path, map->items[i], ctx) == 0) {
 			unused(r, map->keys[i]->line, path);
+			continue;
+		}
+		if (k->key != NULL || map->items[i]->type != YAML_MAP)
+			remember(r, key, path, map->items[i], map->keys[i]->line);
 	}
 }
 
@@ -358,17 +385,6 @@ entry_others(struct reader *r, const char *key, const char *path, const struct y
 	return 0;
 }
 
-/* Base URLs that a provider's name implies; every other one needs api_base. */
-static const char *
-provider_base(const char *provider)
-{
-	if (strcmp(provider, "openai") == 0)
-		return "https://api.openai.com/v1";
-	if (strcmp(provider, "anthropic") == 0)
-		return "https://api.anthropic.com/v1";
-	return NULL;
-}
-
 /* What follows from the rest of an entry. */
 static void
 finish_deployment(struct reader *r, struct deployment *d)
@@ -393,7 +409,7 @@ finish_deployment(struct reader *r, struct deployment *d)
 		d->upstream_model = slash + 1;
 	}
 	if (d->api_base == NULL)
-		d->api_base = provider_base(d->provider);
+		d->api_base = config_provider_base(d->provider);
 	if (d->id == NULL) {
 		(void)snprintf(text, sizeof text, "%s\n%s\n%s\n%zu", d->group, d->model,
 			d->api_base == NULL ? "" : d->api_base, (size_t)(d - r->c->deployment));
@@ -758,6 +774,19 @@ forbid_remote(struct reader *r, const struct yaml_node *root)
 		r->c->general = (struct general_settings){ .metrics_auth = r->c->general.metrics_auth };
 }
 
+/* Where the file names no key, the variable that LiteLLM's users set does. */
+static void
+default_key(struct reader *r)
+{
+	struct general_settings *g = &r->c->general;
+	const char *s = NULL;
+
+	if (g->master_key == NULL && r->src->env != NULL)
+		s = r->src->env(r->src->ctx, "LITELLM_MASTER_KEY");
+	if (s != NULL && s[0] != '\0')
+		g->master_key = keep(r, s);
+}
+
 static void
 set_defaults(struct config *c)
 {
@@ -830,6 +859,7 @@ read_root(struct reader *r, const struct yaml_node *root)
 	switching_variables(r);
 	check_switching(r, root);
 	forbid_remote(r, root);
+	default_key(r);
 	if (c->deployment != NULL)
 		check_references(r);
 }
@@ -847,6 +877,8 @@ config_read(const char *p, size_t n, const struct config_source *src, struct err
 	}
 	set_defaults(c);
 	c->name = keep(&r, src->name);
+	c->text = (struct slice){ arena_dup(&c->arena, p, n, e), n };
+	r.failed = c->text.p == NULL;
 	sha256_bytes(p, n, c->sha256);
 	read_root(&r, yaml_root(y));
 	yaml_free(y);
@@ -875,8 +907,61 @@ config_free(struct config *c)
 	if (c == NULL)
 		return;
 	free(c->note);
+	free(c->set);
 	arena_finish(&c->arena);
 	free(c);
+}
+
+static void
+each_default(const struct config *c, const char *prefix, const struct member *m, const void *base, config_default *fn,
+	void *ctx)
+{
+	for (; m->key != NULL; m++) {
+		const char *at = (const char *)base + m->offset, *text = NULL;
+		char key[128], value[64];
+		size_t i = 0;
+
+		(void)snprintf(key, sizeof key, "%s.%s", prefix, m->key);
+		while (i < c->n_set && strcmp(c->set[i].key, key) != 0)
+			i++;
+		if (i < c->n_set)
+			continue;
+		switch (m->type) {
+		case TEXT:
+			text = *(const char *const *)(const void *)at;
+			break;
+		case FLAG:
+			text = *(const bool *)(const void *)at ? "true" : "false";
+			break;
+		case COUNT:
+			(void)snprintf(value, sizeof value, "%zu", *(const size_t *)(const void *)at);
+			text = value;
+			break;
+		case SIGNED:
+			(void)snprintf(value, sizeof value, "%ld", *(const long *)(const void *)at);
+			text = value;
+			break;
+		case NUMBER:
+		case SECONDS:
+			(void)snprintf(value, sizeof value, "%g", *(const double *)(const void *)at);
+			text = value;
+			break;
+		case BYTES:
+			(void)snprintf(value, sizeof value, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at);
+			text = value;
+			break;
+		}
+		fn(ctx, key, text == NULL ? "" : config_key_is_secret(m->key) ? "***" : text);
+	}
+}
+
+void
+config_defaults(const struct config *c, config_default *fn, void *ctx)
+{
+	each_default(c, "router_settings", router_members, &c->router, fn, ctx);
+	each_default(c, "router_settings.routing_strategy_args", args_members, &c->router, fn, ctx);
+	each_default(c, "general_settings", general_members, &c->general, fn, ctx);
+	each_default(c, "model_switching", switching_members, &c->switching, fn, ctx);
 }
 
 const char *

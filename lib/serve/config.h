@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 enum strategy {
 	STRATEGY_SHUFFLE,	/* simple-shuffle, LiteLLM's default */
@@ -106,6 +107,15 @@ struct note {
 	size_t line;
 	const char *key;	/* "litellm_settings.cache" */
 	const char *text;	/* "answers are not cached" */
+	size_t times;		/* that it holds; the line is the first */
+};
+
+/* A key of the file that was read, in its order. */
+struct config_set {
+	const char *key;	/* "router_settings.timeout" */
+	const char *value;	/* its text; "" for lists and mappings, "***" for a secret */
+	const char *variable;	/* whose value it is; NULL: the file's own */
+	size_t line;
 };
 
 struct config {
@@ -117,8 +127,11 @@ struct config {
 	struct router_settings router;
 	struct general_settings general;
 	struct switching_settings switching;
+	struct config_set *set;
+	size_t n_set;
 	struct note *note;
 	size_t n_notes, n_errors;
+	struct slice text;		/* as it was read */
 	uint8_t sha256[32];		/* of the text */
 	struct arena arena;		/* owns all of it */
 };
@@ -140,6 +153,10 @@ struct config_source {
 struct config *config_read(const char *p, size_t n, const struct config_source *, struct err *e);
 struct config *config_load(const char *path, const struct config_source *, struct err *e);
 void config_free(struct config *);	/* NULL is fine */
+
+/* A setting that the file does not name, with the value that it has then. */
+typedef void config_default(void *ctx, const char *key, const char *value);
+void config_defaults(const struct config *, config_default *, void *ctx);
 
 /* A group by the name that a client asked for, aliases followed; NULL when there is none. */
 const char *config_group(const struct config *, const char *name);

@@ -18,7 +18,7 @@ health_ready(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 {
 	const struct generation *n = gateway_enter(g, k);
 	bool draining = atomic_load(&g->draining), needs = n->config->router.strategy == STRATEGY_ML;
-	bool degraded = needs && n->active.model == NULL;
+	bool degraded = n->degraded != NULL;
 	struct buf b = BUF_INIT;
 	struct jsonw w;
 
@@ -35,7 +35,10 @@ health_ready(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 	jsonw_end_object(&w);
 	jsonw_key(&w, "model");
 	jsonw_object(&w);
-	jsonw_kstr(&w, "status", !needs ? "not_needed" : degraded ? "missing" : "healthy");
+	jsonw_kstr(&w, "status", !needs ? "not_needed" : n->active.model == NULL ? "missing"
+		: degraded ? "last_known_good" : "healthy");
+	if (degraded)
+		jsonw_kstr(&w, "reason", n->degraded);
 	if (n->active.model != NULL)
 		jsonw_kstr(&w, "sha256", n->active.model->sha256);
 	jsonw_end_object(&w);

@@ -30,6 +30,7 @@ struct loaded {
 	bool is_signed;			/* its signature was verified */
 	int64_t loaded_us;		/* wall clock */
 	double load_seconds;
+	_Atomic int64_t slow_until_ns;	/* monotone: a decision missed its deadline, others are spared until then */
 };
 
 /*
@@ -38,7 +39,12 @@ struct loaded {
  * The artifact's probe runs. NULL and ERR_INPUT.
  */
 struct loaded *loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err *e);
-/* Read a file whole into private memory first. At most max bytes (0: no limit; more is ERR_TEMPFAIL). */
+/*
+ * The bytes of a regular file in private memory, as loaded_take wants them; to
+ * be freed. At most max (0: no limit; more is ERR_TEMPFAIL). Never blocks on a FIFO.
+ */
+void *loaded_bytes(const char *path, uint64_t max, size_t *n, struct err *e);
+/* Both, without a look at signatures. */
 struct loaded *loaded_read(const char *path, const char *kind, uint64_t max, struct err *e);
 /* Write its bytes to a private file, atomically. */
 int loaded_save(const struct loaded *, const char *path, struct err *e);

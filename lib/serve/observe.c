@@ -86,7 +86,7 @@ refresh(struct gateway *g, const struct generation *n)
 	metrics_set(g->metrics, M_HTTP_REFUSED, (const char *[]){ "malformed" }, (double)c.refused);
 	metrics_set(g->metrics, M_HTTP_REFUSED, (const char *[]){ "timeout" }, (double)c.timed_out);
 	metrics_set(g->metrics, M_HTTP_REFUSED, (const char *[]){ "evicted" }, (double)c.evicted);
-	metrics_set(g->metrics, M_DEGRADED, NULL, n->config->router.strategy == STRATEGY_ML && l == NULL);
+	metrics_set(g->metrics, M_DEGRADED, NULL, n->degraded != NULL);
 	metrics_clear(g->metrics, M_MODEL_INFO);
 	metrics_clear(g->metrics, M_BACKEND_IN_FLIGHT);
 	if (l != NULL) {
