@@ -50,6 +50,10 @@ wait_for_signals(struct ctx *c, struct gateway *g, const sigset_t *set)
 	while (sigwait(set, &sig) == 0 && sig == SIGHUP) {
 		struct err e = ERR_INIT;
 
+		if (g->logs != NULL && accesslog_reopen(g->logs, &e) < 0) {
+			log_at(&c->log, LOG_ERROR, "the old log file is written on: %s", e.msg);
+			e = (struct err)ERR_INIT;
+		}
 		if (gateway_reload(g, &e) < 0)
 			log_at(&c->log, LOG_ERROR, "reload refused, the old config and model serve on: %s", e.msg);
 		else
@@ -92,6 +96,12 @@ cmd_serve(struct ctx *c)
 	o.http.tls_key = opt_str(c, "tls-key");
 	o.http.max_body_bytes = (size_t)opt_bytes(c, "max-body");
 	o.http.max_connections = (size_t)opt_int(c, "max-connections");
+	o.logs = (struct accesslog_opts){ .access = opt_str(c, "access-log"), .decision = opt_str(c, "decision-log"),
+		.prompts = opt_flag(c, "log-prompts") };
+	if (telemetry_settings(&o.telemetry, variable, NULL, &c->err) < 0)
+		return -1;
+	if (o.telemetry.ca_file == NULL)
+		o.telemetry.ca_file = opt_str(c, "ca-file");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -117,6 +117,7 @@ struct config {
 	struct router_settings router;
 	struct general_settings general;
 	struct switching_settings switching;
+	int log_level;			/* LLMR_LOG or LITELLM_LOG: an enum log_level; -1 neither says */
 	struct note *note;
 	size_t n_notes, n_errors;
 	uint8_t sha256[32];		/* of the text */

@@ -109,16 +109,78 @@ out:
 	return n;
 }
 
+/* What is told from now on: what the command line asked for, else what the config says. */
+static void
+set_log_level(struct gateway *g, const struct config *c)
+{
+	bool by_default = g->told.level == LOG_WARN;
+
+	atomic_store(&g->log_level, by_default && c->log_level >= 0 ? c->log_level : (int)g->told.level);
+}
+
 int
 gateway_reload(struct gateway *g, struct err *e)
 {
+	int64_t start = clock_mono_ns();
+	const struct generation *served;
 	struct generation *n;
 
 	pthread_mutex_lock(&g->reloading);
-	if ((n = gateway_prepare(g, e)) != NULL)
+	if ((n = gateway_prepare(g, e)) != NULL) {
+		set_log_level(g, n->config);
 		generation_unref(live_replace(&g->live, n));
+	}
+	if (n == NULL)
+		refusals_note(&g->refusals, clock_wall_us(), e->msg);
+	served = atomic_load(&g->live.value);	/* the lock keeps it */
+	metrics_add(g->metrics, M_RELOADS, (const char *[]){ served == NULL ? "" : served->config->router.strategy_name,
+		n == NULL ? "rejected" : "success" }, 1);
+	metrics_add(g->metrics, M_RELOAD_SECONDS, NULL, (double)(clock_mono_ns() - start) / 1e9);
 	pthread_mutex_unlock(&g->reloading);
 	return n == NULL ? -1 : 0;
+}
+
+/* ---- what is told ---- */
+
+static void
+tell_line(void *ctx, enum log_level level, const char *line)
+{
+	struct gateway *g = ctx;
+
+	if ((int)level > atomic_load_explicit(&g->log_level, memory_order_relaxed))
+		return;
+	if (g->told.sink != NULL)
+		g->told.sink(g->told.ctx, level, line);
+	if (g->telemetry != NULL)
+		telemetry_line(g->telemetry, level, line);
+}
+
+static void
+refresh(void *ctx)
+{
+	struct gateway *g = ctx;
+	struct gateway_worker *k = gateway_worker(g);
+
+	if (k != NULL)
+		observe_refresh(g, k);
+}
+
+static int
+start_telling(struct gateway *g, struct err *e)
+{
+	struct accesslog_opts *a = &g->o.logs;
+	struct telemetry_opts *t = &g->o.telemetry;
+
+	a->metrics = t->counts = g->metrics;
+	a->log = t->log = g->told;	/* not by way of telemetry, which would feed itself */
+	t->refresh = refresh;
+	t->ctx = g;
+	if ((a->access != NULL || a->decision != NULL) && (g->logs = accesslog_new(a, e)) == NULL)
+		return -1;
+	if ((g->telemetry = telemetry_new(t, e)) == NULL && e->code != ERR_NONE)
+		return -1;
+	g->prompts = (g->logs != NULL && a->prompts) || telemetry_wants_prompts(g->telemetry);
+	return 0;
 }
 
 /* ---- life ---- */
@@ -143,15 +205,19 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 	if (g == NULL)
 		return NULL;
 	g->o = *o;
+	g->told = o->log;
+	atomic_init(&g->log_level, (int)o->log.level);
+	g->o.log = (struct log){ tell_line, g, LOG_DEBUG };
 	g->started_us = clock_wall_us();
 	pthread_mutex_init(&g->reloading, NULL);
+	refusals_init(&g->refusals);
 	if ((g->backends = backends_new(e)) == NULL || (g->metrics = metrics_new(e)) == NULL ||
 	    pthread_key_create(&g->worker_key, worker_free) != 0) {
 		free(g);
 		return NULL;
 	}
 	metrics_set(g->metrics, M_BUILD_INFO, (const char *[]){ LLMR_VERSION }, 1);
-	if (gateway_reload(g, e) < 0 || (g->jobs = jobs_start(e)) == NULL ||
+	if (gateway_reload(g, e) < 0 || start_telling(g, e) < 0 || (g->jobs = jobs_start(e)) == NULL ||
 	    (g->relay = relay_start(&g->o.relay, e)) == NULL) {
 		gateway_free(g);
 		return NULL;
@@ -190,10 +256,14 @@ gateway_free(struct gateway *g)
 	jobs_stop(g->jobs);
 	relay_stop(g->relay);
 	httpd_stop(g->http);
+	telemetry_free(g->telemetry);
+	g->telemetry = NULL;
+	accesslog_free(g->logs);
 	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);
 	metrics_free(g->metrics);
 	(void)pthread_key_delete(g->worker_key);
 	pthread_mutex_destroy(&g->reloading);
+	refusals_finish(&g->refusals);
 	free(g);
 }

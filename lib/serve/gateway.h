@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "net/httprelay.h"
+#include "serve/accesslog.h"
 #include "serve/backend.h"
 #include "serve/body.h"
 #include "serve/decide.h"
@@ -24,6 +25,8 @@
 #include "serve/jobs.h"
 #include "serve/live.h"
 #include "serve/metrics.h"
+#include "serve/refusals.h"
+#include "serve/telemetry.h"
 
 struct gateway_opts {
 	struct httpd_opts http;		/* handle, done and ctx are the gateway's */
@@ -32,7 +35,9 @@ struct gateway_opts {
 	struct relay_opts relay;
 	const char *state_dir;		/* NULL: none can be kept */
 	bool no_auth;			/* answer anybody, even beyond loopback */
-	struct log log;
+	struct accesslog_opts logs;	/* metrics and log are the gateway's */
+	struct telemetry_opts telemetry;	/* counts, refresh, ctx and log are the gateway's */
+	struct log log;			/* its level is the least that is told; a config may ask for more */
 };
 
 struct gateway {
@@ -43,6 +48,12 @@ struct gateway {
 	struct jobs *jobs;
 	struct relay *relay;		/* forwards */
 	struct metrics *metrics;
+	struct accesslog *logs;		/* NULL: neither is kept */
+	struct telemetry *telemetry;	/* NULL: nothing is sent */
+	bool prompts;			/* one of them wants prompts */
+	struct log told;		/* where lines of the log go; o.log passes on to it and to telemetry */
+	atomic_int log_level;
+	struct refusals refusals;	/* of reloads */
 	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
 	atomic_uint workers;

@@ -7,6 +7,7 @@
 #include "fmt/jsonw.h"
 #include "serve/observe.h"
 #include "serve/reply.h"
+#include "serve/telemetry.h"
 
 void
 route_want(const struct body *b, struct slice id, struct want *w)
@@ -91,13 +92,15 @@ answer(struct gateway *g, struct gateway_worker *k, struct exchange *x, const st
 	int r = decide(&k->choose, n, &n->active, want, &d, &e);
 	double seconds = (double)(clock_mono_ns() - start) / 1e9;
 	unsigned status = r < 0 ? reply_status(&e) : 200;
+	struct tracectx trace;
 
+	telemetry_begin(g->telemetry, exchange_header(x, "traceparent"), &trace);
 	(void)snprintf(id, sizeof id, "%.*s", (int)(want->request_id.n > 71 ? 71 : want->request_id.n), want->request_id.p);
 	observe(g, &(struct event){ .path = "/v1/route", .request_id = id, .group = want->group, .generation = n, .d = &d,
 		.prompt = want->prompt, .status = status, .error = r < 0 ? "none_available" : NULL,
 		.start_us = clock_wall_us() - (int64_t)(seconds * 1e6), .total_seconds = seconds,
 		.decision_seconds = seconds, .upstream_seconds = NAN, .ttft_seconds = NAN,
-		.traceparent = exchange_header(x, "traceparent") });
+		.trace = trace });
 	if (r == 0) {
 		jsonw_init(&w, &out);
 		write_decision(&w, &d, &want->request_id, seconds * 1e6);
