@@ -59,13 +59,17 @@ $(B)/%.o: %.c
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-# Data that the program carries with it: YAML of share/ as string literals.
+# What the program carries with it: files of share/ as string literals.
+$(B)/gen/%.inc: share/%.html
+	@mkdir -p $(dir $@)
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/??/?\\?/g' -e 's/.*/"&\\n",/' $< > $@
 $(B)/gen/%.inc: share/%.yaml
 	@mkdir -p $(dir $@)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 
 $(B)/lib/trace/attrmap.o: $(B)/gen/attributes.inc
 $(B)/lib/data/recipe.o: $(B)/gen/recipe-aliases.inc
+$(B)/lib/serve/page.o: $(B)/gen/ui.inc
 
 # ---- shared library, pkg-config file, install ---------------------------------
 

@@ -5,6 +5,7 @@
 #include "serve/chat.h"
 #include "serve/health.h"
 #include "serve/observe.h"
+#include "serve/page.h"
 #include "serve/reload.h"
 #include "serve/reply.h"
 #include "serve/route.h"
@@ -25,6 +26,8 @@ const struct endpoint endpoints[] = {
 	{ "POST", "/llmrouter/reload", AUTH_ADMIN, reload_config },
 	{ "POST", "/router/reload", AUTH_ADMIN, reload_router },
 	{ "GET", "/router/info", AUTH_ADMIN, reload_info },
+	{ "GET", "/router/stats", AUTH_ADMIN, page_stats },
+	{ "GET", "/ui", AUTH_OPEN, page_get },
 	{ NULL, NULL, AUTH_OPEN, NULL }
 };
 
