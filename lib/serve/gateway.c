@@ -65,6 +65,20 @@ tell_notes(const struct gateway *g, const struct config *c)
 	}
 }
 
+/* The first problem in full: who asked for a reload may not see the log. */
+static void
+refuse_config(const struct config *c, struct err *e)
+{
+	size_t i = 0;
+
+	while (c->note[i].level != NOTE_ERROR)
+		i++;
+	err_set(e, ERR_CONFIG, "%s:%zu: %s: %s", c->name, c->note[i].line, c->note[i].key, c->note[i].text);
+	if (c->n_errors > 1)
+		err_set(e, ERR_CONFIG, "%s:%zu: %s: %s (the first of %zu problems)", c->name, c->note[i].line,
+			c->note[i].key, c->note[i].text, c->n_errors);
+}
+
 static struct loaded *
 load_model(const struct config *c, struct err *e)
 {
@@ -91,7 +105,7 @@ gateway_prepare(struct gateway *g, struct err *e)
 		return NULL;
 	tell_notes(g, c);
 	if (c->n_errors > 0) {
-		err_set(e, ERR_CONFIG, "%s: %zu problem%s", c->name, c->n_errors, c->n_errors == 1 ? "" : "s");
+		refuse_config(c, e);
 		goto out;
 	}
 	if (c->router.llm_data_path != NULL && (k = candidates_load(c->router.llm_data_path, e)) == NULL)

@@ -199,7 +199,7 @@ page_stats(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
 	jsonw_kdouble(&w, "uptime_seconds", (double)(clock_wall_us() - g->started_us) / 1e6);
-	jsonw_kint(&w, "in_flight", (int64_t)httpd_in_flight(g->http));
+	jsonw_kint(&w, "in_flight", (int64_t)httpd_in_flight(g->http) - 1);	/* without this one */
 	jsonw_key(&w, "decisions");
 	jsonw_array(&w);
 	metrics_each(g->metrics, gather, &h);
