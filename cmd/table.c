@@ -428,6 +428,8 @@ static const struct opt verify_opts[] = {
 static const struct opt no_opts[] = { { .l = NULL } };
 
 static const struct opt doctor_opts[] = {
+	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
+	  .help = "also check a gateway's YAML, and the files, keys and variables that it names" },
 	{ .l = "url", .type = OPT_STRING, .many = true, .arg = "URL",
 	  .help = "also try to reach this address; may be repeated" },
 	{ .l = NULL }
@@ -510,7 +512,7 @@ const struct command commands[] = {
 	  .exits = "65 66 69 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
-	  .exits = "69 78", .see_also = "llmr(1)" },
+	  .exits = "65 66 69 75 77 78", .see_also = "llmr(1)" },
 	{ .name = "help", .group = "help", .summary = "show help about a command",
 	  .operands = "[COMMAND]", .operand_choices = "@command", .max_args = 1, .opts = no_opts,
 	  .run = cmd_help, .exits = "", .see_also = "llmr(1)" },

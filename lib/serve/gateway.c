@@ -225,6 +225,7 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 	g->started_us = clock_wall_us();
 	pthread_mutex_init(&g->reloading, NULL);
 	refusals_init(&g->refusals);
+	diskcheck_init(&g->disk, o->state_dir);
 	if ((g->backends = backends_new(e)) == NULL || (g->metrics = metrics_new(e)) == NULL ||
 	    pthread_key_create(&g->worker_key, worker_free) != 0) {
 		free(g);

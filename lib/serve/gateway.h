@@ -20,6 +20,7 @@
 #include "serve/backend.h"
 #include "serve/body.h"
 #include "serve/decide.h"
+#include "serve/diskcheck.h"
 #include "serve/generation.h"
 #include "serve/httpd.h"
 #include "serve/jobs.h"
@@ -54,6 +55,7 @@ struct gateway {
 	struct log told;		/* where lines of the log go; o.log passes on to it and to telemetry */
 	atomic_int log_level;
 	struct refusals refusals;	/* of reloads */
+	struct diskcheck disk;		/* of the state directory */
 	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
 	atomic_uint workers;
