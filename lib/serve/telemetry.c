@@ -15,6 +15,8 @@
 
 #define DEFAULT_ENDPOINT "http://localhost:4318"
 #define MAX_HEADERS 16
+#define BATCH_RECORDS 512
+#define BATCH_BYTES ((size_t)512 * 1024)
 
 /* One of the three signals. */
 struct channel {
@@ -188,28 +190,17 @@ count_dropped(struct channel *c, double n)
 		metrics_add(c->t->o.counts, M_SPANS_DROPPED, (const char *[]){ signal_names[c->signal] }, n);
 }
 
-/* On the channel's own thread. Told by the log of the program alone, so that it cannot feed itself. */
+/* Send what is in list, which is emptied. Told by the log of the program alone, so that it cannot feed itself. */
 static void
-deliver(void *ctx, const char *p, size_t n, size_t records, uint64_t dropped)
+send_list(struct channel *c, struct buf *list, size_t records)
 {
-	struct channel *c = ctx;
 	struct telemetry *t = c->t;
-	struct buf body = BUF_INIT, list = BUF_INIT;
+	struct buf body = BUF_INIT;
 	struct err e = ERR_INIT;
 	bool taken;
 
-	count_dropped(c, (double)dropped);
-	if (c->signal == OTLP_METRICS) {
-		if (t->o.refresh != NULL)
-			t->o.refresh(t->o.ctx);
-		otlp_metrics(t->o.counts, t->start_us, clock_wall_us(), &list);
-		records = 1;
-	} else if (records == 0)
-		return;
-	else	/* each record came with a comma before it */
-		buf_add(&list, p + 1, n - 1);
-	otlp_request(c->signal, t->o.service, t->o.attributes, buf_cstr(&list), list.len, &body);
-	taken = !list.failed && !body.failed && post(c, &body, &e);
+	otlp_request(c->signal, t->o.service, t->o.attributes, buf_cstr(list), list->len, &body);
+	taken = !list->failed && !body.failed && post(c, &body, &e);
 	if (!taken && !c->failing)
 		log_warn(&t->o.log, "%s are not taken by %s and are dropped: %s", signal_names[c->signal], c->url,
 			e.code == ERR_NONE ? "out of memory" : e.msg);
@@ -218,8 +209,41 @@ deliver(void *ctx, const char *p, size_t n, size_t records, uint64_t dropped)
 	c->failing = !taken;
 	if (!taken)
 		count_dropped(c, (double)records);
-	buf_finish(&list);
 	buf_finish(&body);
+	buf_finish(list);
+}
+
+/* On the channel's own thread. Each record has its length before it; a request holds so many that any collector takes it. */
+static void
+deliver(void *ctx, const char *p, size_t n, size_t records, uint64_t dropped)
+{
+	struct channel *c = ctx;
+	struct telemetry *t = c->t;
+	struct buf list = BUF_INIT;
+	size_t in_list = 0;
+
+	(void)records;
+	count_dropped(c, (double)dropped);
+	if (c->signal == OTLP_METRICS) {
+		if (t->o.refresh != NULL)
+			t->o.refresh(t->o.ctx);
+		otlp_metrics(t->o.counts, t->start_us, clock_wall_us(), &list);
+		send_list(c, &list, 1);
+		return;
+	}
+	for (const char *end = p + n; p < end; ) {
+		uint32_t size;
+
+		memcpy(&size, p, sizeof size);
+		if (in_list > 0)
+			buf_byte(&list, ',');
+		buf_add(&list, p + sizeof size, size);
+		p += sizeof size + size;
+		if (++in_list == BATCH_RECORDS || list.len >= BATCH_BYTES || p == end) {
+			send_list(c, &list, in_list);
+			in_list = 0;
+		}
+	}
 }
 
 /* ---- life ---- */
@@ -359,9 +383,21 @@ telemetry_begin(struct telemetry *t, const char *traceparent, struct tracectx *o
 		out->sampled = t->threshold != 0 && (out->trace_lo >> 1) < t->threshold;
 }
 
+/* A record is built behind room for its length. */
 static void
-put(struct channel *c, const struct buf *b)
+begin_record(struct buf *b)
 {
+	buf_reset(b);
+	buf_add(b, "\0\0\0", sizeof(uint32_t));
+}
+
+static void
+put(struct channel *c, struct buf *b)
+{
+	uint32_t size = (uint32_t)(b->len - sizeof size);
+
+	if (!b->failed)
+		memcpy(b->p, &size, sizeof size);
 	if (b->failed)
 		count_dropped(c, 1);
 	else
@@ -374,13 +410,12 @@ telemetry_event(struct telemetry *t, const struct event *v)
 	struct buf b = BUF_INIT;
 
 	if (t->o.traces && v->trace.sampled) {
-		buf_byte(&b, ',');
+		begin_record(&b);
 		otlp_spans(v, v->forwarded ? new_id(t) : 0, t->o.prompts, &b);
 		put(&t->channel[OTLP_TRACES], &b);
-		buf_reset(&b);
 	}
 	if (t->o.logs) {
-		buf_byte(&b, ',');
+		begin_record(&b);
 		otlp_decision_log(v, t->o.prompts, &b);
 		put(&t->channel[OTLP_LOGS], &b);
 	}
@@ -394,7 +429,7 @@ telemetry_line(struct telemetry *t, enum log_level level, const char *line)
 
 	if (!t->o.logs)
 		return;
-	buf_byte(&b, ',');
+	begin_record(&b);
 	otlp_line_log(clock_wall_us(), level, line, &b);
 	put(&t->channel[OTLP_LOGS], &b);
 	buf_finish(&b);
