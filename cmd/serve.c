@@ -43,7 +43,7 @@ check_exposure(struct ctx *c, struct gateway *g, const char *address)
 }
 
 static void
-wait_for_signals(struct ctx *c, struct gateway *g, const sigset_t *set)
+wait_for_signals(struct gateway *g, const sigset_t *set)
 {
 	int sig;
 
@@ -51,13 +51,13 @@ wait_for_signals(struct ctx *c, struct gateway *g, const sigset_t *set)
 		struct err e = ERR_INIT;
 
 		if (g->logs != NULL && accesslog_reopen(g->logs, &e) < 0) {
-			log_at(&c->log, LOG_ERROR, "the old log file is written on: %s", e.msg);
+			log_at(&g->o.log, LOG_ERROR, "the old log file is written on: %s", e.msg);
 			e = (struct err)ERR_INIT;
 		}
 		if (gateway_reload(g, &e) < 0)
-			log_at(&c->log, LOG_ERROR, "reload refused, the old config and model serve on: %s", e.msg);
+			log_at(&g->o.log, LOG_ERROR, "reload refused, the old config and model serve on: %s", e.msg);
 		else
-			log_info(&c->log, "reloaded");
+			log_info(&g->o.log, "reloaded");
 	}
 }
 
@@ -72,7 +72,7 @@ serve(struct ctx *c, struct gateway *g, const sigset_t *set)
 		say(c, "listening on port %u", httpd_port(g->http));
 	else
 		say(c, "listening on %s", opt_str(c, "listen"));
-	wait_for_signals(c, g, set);
+	wait_for_signals(g, set);
 	if ((cut = gateway_drain(g, opt_duration(c, "drain-timeout"))) > 0)
 		return err_set(&c->err, ERR_TEMPFAIL, "%zu requests were still in flight after --drain-timeout", cut);
 	return 0;
