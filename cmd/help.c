@@ -11,6 +11,7 @@ static const struct { const char *name, *title; } groups[] = {
 	{ "data", "from traces to data" },
 	{ "routers", "routers" },
 	{ "trust", "keys and signatures" },
+	{ "registry", "registries" },
 	{ "serving", "serving" },
 	{ "help", "help" },
 	{ NULL, NULL }

@@ -133,7 +133,8 @@ dispatch(struct ctx *c, const struct command *cmd, int argc, char **argv)
 		r = finish_stdout(c, 0);
 		goto out;
 	}
-	if (opt_lookup(&s, "version")->n > 0)
+	/* A command may have an option of that name that takes a value. */
+	if (opt_lookup(&s, "version")->n > 0 && opt_lookup(&s, "version")->opt->type == OPT_FLAG)
 		cmd = command_find("version");
 	if (settings_open(opt_lookup(&s, "settings"), cmd->name, &settings, &c->err) < 0)
 		goto out;

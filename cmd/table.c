@@ -55,7 +55,7 @@ const struct opt global_opts[] = {
 };
 
 /* Which keys are trusted, and what a model must be signed by. */
-#define TRUST_OPTS \
+#define KEY_OPTS \
 	{ .s = 'p', .l = "public-key", .type = OPT_FILE, .many = true, .arg = "FILE", \
 	  .env = "LLMROUTER_MODEL_PUBLIC_KEY_PATH", \
 	  .help = "trusted public key; may be repeated; by default those of the trust folder" }, \
@@ -64,7 +64,9 @@ const struct opt global_opts[] = {
 	{ .l = "trusted-dir", .type = OPT_DIR, .arg = "DIR", \
 	  .help = "folder of trusted keys; by default $XDG_CONFIG_HOME/llmr/trusted" }, \
 	{ .l = "revoked", .type = OPT_FILE, .many = true, .arg = "FILE", \
-	  .help = "numbers of keys that count no more, one a line; may be repeated" }, \
+	  .help = "numbers of keys that count no more, one a line; may be repeated" }
+#define TRUST_OPTS \
+	KEY_OPTS, \
 	{ .s = 'x', .l = "signature", .type = OPT_FILE, .arg = "FILE", \
 	  .help = "signature file; by default FILE.minisig or the folder's manifest.json" }, \
 	{ .l = "manifest", .type = OPT_FILE, .arg = "FILE", .env = "LLMROUTER_MODEL_MANIFEST_PATH", \
@@ -198,6 +200,24 @@ static const struct opt convert_opts[] = {
 	{ .l = "strong-share", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1, \
 	  .help = "share of calls that go to the strong model, in place of a threshold" }
 
+static const struct opt embed_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
+	  .help = "text to vector, where nothing is learned: bert:PATH or hash" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a text longer than it can read: its head, its tail, or both without the middle" },
+	{ .l = "text", .type = OPT_FLAG,
+	  .help = "input lines are plain text; by default JSON objects with a query" },
+	{ .l = "cache", .type = OPT_FILE, .arg = "FILE",
+	  .help = "vectors of earlier runs, looked up and added to (sqlite3)" },
+	{ .l = "restart", .type = OPT_FLAG,
+	  .help = "begin anew instead of going on with what OUTPUT.part holds" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
+	  .help = "matrix to write, a float32 row for each line: .safetensors, .npy or .pt" },
+	{ .l = NULL }
+};
+
 static const struct opt train_opts[] = {
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to learn from; may be repeated" },
@@ -205,7 +225,11 @@ static const struct opt train_opts[] = {
 	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
 	  .help = "format of --data" },
 	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
-	  .help = "text to vector: lsa, hash, shape, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	  .help = "text to vector: lsa, hash, shape, bert:PATH, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a prompt longer than it can read: its head, its tail, or both without the middle" },
 	{ .l = "recipe", .type = OPT_FILE, .arg = "FILE",
 	  .help = "training recipe in YAML; options given beside it count more" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
@@ -247,6 +271,8 @@ static const struct opt train_opts[] = {
 
 static const struct opt eval_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to judge on; may be repeated" },
 	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
@@ -282,6 +308,8 @@ static const struct opt eval_opts[] = {
 
 static const struct opt route_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "jsonl", .type = OPT_FLAG,
 	  .help = "input lines are JSON objects with a query; by default plain text" },
 	{ .l = "explain", .type = OPT_FLAG,
@@ -303,6 +331,8 @@ static const struct opt route_opts[] = {
 
 static const struct opt bench_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "queries", .type = OPT_FILE, .arg = "FILE",
 	  .help = "prompts: routing records, or plain lines; standard input with -" },
 	{ .l = "rate", .type = OPT_NUM, .arg = "R", .lo = 0.001, .hi = 1e8,
@@ -328,6 +358,8 @@ static const struct opt bench_opts[] = {
 
 static const struct opt drift_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "text", .type = OPT_FLAG,
 	  .help = "input lines are queries in plain text; by default routing records" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
@@ -357,8 +389,10 @@ static const struct opt runs_opts[] = {
 static const struct opt import_opts[] = {
 	{ .l = "models", .type = OPT_STRING, .arg = "A,B,...",
 	  .help = "names of the models, in the order of the weights' outputs" },
-	{ .l = "embedder", .type = OPT_CHOICE, .arg = "NAME", .choices = "hash", .dflt = "hash",
-	  .help = "text to vector, where nothing is learned" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "hash",
+	  .help = "text to vector, where nothing is learned: hash or bert:PATH" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of a packed encoder" },
 	{ .l = "embedder-from", .type = OPT_FILE, .arg = "FILE",
 	  .help = "take the embedder of this router artifact" },
 	{ .l = "dim", .type = OPT_INT, .arg = "N", .lo = 8, .hi = 4096,
@@ -372,7 +406,13 @@ static const struct opt import_opts[] = {
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
 	  .help = "seed of the embedder" },
 	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
-	  .help = "artifact to write (.safetensors), NAME.yaml beside it" },
+	  .help = "artifact to write (.safetensors), NAME.yaml beside it; of bert the packed encoder" },
+	{ .l = NULL }
+};
+
+static const struct opt inspect_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = NULL }
 };
 
@@ -427,6 +467,131 @@ static const struct opt verify_opts[] = {
 
 static const struct opt no_opts[] = { { .l = NULL } };
 
+/* ---- registries: what every one of these commands takes, then what each adds ---- */
+
+#define REGISTRY_OPTS \
+	{ .l = "registry", .type = OPT_STRING, .arg = "URL", \
+	  .help = "registry: dir:PATH or s3://BUCKET/PREFIX" }, \
+	KEY_OPTS, \
+	{ .l = "allow-unsigned", .type = OPT_FLAG, .help = "work without keys and signatures" }, \
+	{ .l = "require-signature", .type = OPT_FLAG, .env = "LLMROUTER_ENFORCE_SIGNED_MODELS", \
+	  .help = "refuse what is unsigned, whatever else is said" }, \
+	{ .l = "registry-id", .type = OPT_STRING, .arg = "ID", \
+	  .help = "refuse any registry but the one with this id" }, \
+	{ .l = "endpoint-url", .type = OPT_STRING, .arg = "URL", \
+	  .help = "address of the S3 server; by default AWS_ENDPOINT_URL, or AWS" }, \
+	{ .l = "region", .type = OPT_STRING, .arg = "NAME", .help = "region to sign for" }, \
+	{ .l = "profile", .type = OPT_STRING, .arg = "NAME", \
+	  .help = "profile of the credentials file; by default AWS_PROFILE" }, \
+	{ .l = "timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s", \
+	  .help = "limit without a byte from the server" }, \
+	{ .l = "connect-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "10s", \
+	  .help = "limit for making a connection" }, \
+	{ .l = "retries", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 100, .dflt = "4", \
+	  .help = "attempts after the first, with growing pauses" }
+
+#define SIGNING_OPTS \
+	{ .s = 's', .l = "secret-key", .type = OPT_FILE, .arg = "FILE", .help = "key to sign with" }, \
+	PASSWORD_OPTS
+
+#define WRITING_OPTS \
+	SIGNING_OPTS, \
+	{ .l = "no-cas", .type = OPT_FLAG, \
+	  .help = "write without conditions, to a store that has none and one writer alone" }
+
+#define CHANNEL_OPT \
+	{ .s = 'c', .l = "channel", .type = OPT_STRING, .arg = "NAME", .dflt = "latest", \
+	  .help = "channel" }
+
+#define MOVING_OPTS \
+	CHANNEL_OPT, \
+	{ .l = "expires", .type = OPT_DURATION, .arg = "TIME", .dflt = "0", \
+	  .help = "how long the pointer holds; 0 for ever" }, \
+	{ .l = "plain", .type = OPT_FLAG, \
+	  .help = "also copy the files to current/, for gateways that poll one key" }
+
+#define EXPECT_OPT \
+	{ .l = "expect-previous", .type = OPT_STRING, .arg = "VERSION", \
+	  .help = "exit 1 unless the channel stands at this version; none: not there yet" }
+
+static const struct opt push_opts[] = {
+	{ .s = 'n', .l = "name", .type = OPT_STRING, .arg = "NAME", .help = "name of the model" },
+	{ .l = "version", .type = OPT_STRING, .arg = "ALIAS",
+	  .help = "also call it so, such as v2.0; never moved afterwards" },
+	{ .l = "meta", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
+	  .help = "metadata of --version; may be repeated" },
+	MOVING_OPTS, EXPECT_OPT,
+	{ .l = "lease", .type = OPT_FLAG, .help = "hold the lease train meanwhile; exit 75 when another has it" },
+	{ .l = "mlflow", .type = OPT_STRING, .arg = "URL",
+	  .help = "register it with an MLflow server, under the channel's name as alias" },
+	WRITING_OPTS, REGISTRY_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt pull_opts[] = {
+	{ .s = 'n', .l = "name", .type = OPT_STRING, .arg = "NAME", .help = "name of the model" },
+	CHANNEL_OPT,
+	{ .l = "version", .type = OPT_STRING, .arg = "VERSION",
+	  .help = "this version or alias, whatever the channel says" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "PATH",
+	  .help = "folder for the model, by default its name; file for a plain object" },
+	{ .l = "watch", .type = OPT_FLAG, .help = "go on, and run COMMAND after each change" },
+	{ .l = "interval", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s",
+	  .help = "time between two looks, give or take a fifth" },
+	{ .l = "offline", .type = OPT_FLAG, .help = "use what was pulled before, ask nobody" },
+	{ .l = "min-seq", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "0",
+	  .help = "refuse a pointer with a lower seq" },
+	{ .l = "max-age", .type = OPT_DURATION, .arg = "TIME", .dflt = "0",
+	  .help = "exit 75 when the pointer is older; 0 any age" },
+	{ .l = "lease", .type = OPT_FLAG, .help = "fetch one host at a time, by a lease in the store" },
+	{ .l = "cache-dir", .type = OPT_DIR, .arg = "DIR",
+	  .help = "where contents are cached; by default $XDG_CACHE_HOME/llmr" },
+	{ .l = "cache-size", .type = OPT_BYTES, .arg = "SIZE", .dflt = "10GiB",
+	  .help = "least recently used contents go above this" },
+	{ .l = "mlflow", .type = OPT_STRING, .arg = "URL", .env = "MLFLOW_TRACKING_URI",
+	  .help = "server of mlflow:NAME@ALIAS" },
+	REGISTRY_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt list_opts[] = { REGISTRY_OPTS, { .l = NULL } };
+static const struct opt show_opts[] = { CHANNEL_OPT, REGISTRY_OPTS, { .l = NULL } };
+static const struct opt promote_opts[] = { MOVING_OPTS, EXPECT_OPT, WRITING_OPTS, REGISTRY_OPTS,
+	{ .l = NULL } };
+static const struct opt rollback_opts[] = {
+	{ .l = "to", .type = OPT_STRING, .arg = "VERSION", .help = "to this version instead of the one before" },
+	MOVING_OPTS, EXPECT_OPT, WRITING_OPTS, REGISTRY_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt gc_opts[] = {
+	{ .l = "grace", .type = OPT_DURATION, .arg = "TIME", .dflt = "7d",
+	  .help = "nothing younger goes" },
+	{ .l = "keep", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 1e6, .dflt = "5",
+	  .help = "newest versions of each model that stay" },
+	{ .l = "dry-run", .type = OPT_FLAG, .help = "say what would go" },
+	{ .l = "force", .type = OPT_FLAG, .help = "allow a --grace below 24h: no push may be running" },
+	WRITING_OPTS, REGISTRY_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt export_bundle_opts[] = {
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE", .help = "bundle to write (.tar)" },
+	CHANNEL_OPT,
+	{ .l = "with-binary", .type = OPT_FLAG,
+	  .help = "put in this program, its man pages and the public keys" },
+	WRITING_OPTS, REGISTRY_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt import_bundle_opts[] = {
+	MOVING_OPTS,
+	{ .l = "unpack", .type = OPT_DIR, .arg = "DIR",
+	  .help = "write the program, man pages and keys that it carries there" },
+	WRITING_OPTS, REGISTRY_OPTS,
+	{ .l = NULL }
+};
+
 static const struct opt doctor_opts[] = {
 	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
 	  .help = "also check a gateway's YAML, and the files, keys and variables that it names" },
@@ -465,6 +630,9 @@ const struct command commands[] = {
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
 	  .opts = convert_opts, .run = cmd_convert, .exits = "65 66 73 74 75 78 130",
 	  .see_also = "llmr-extract(1) llmr-train(1) llmr-records(5)" },
+	{ .name = "embed", .group = "data", .summary = "turn texts into vectors",
+	  .operands = "[FILE]", .operand_choices = "@file", .max_args = 1, .opts = embed_opts,
+	  .run = cmd_embed, .exits = "65 66 73 74 75 130", .see_also = "llmr-import(1) llmr-train(1)" },
 	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
 	  .operands = "[KIND]",
 	  .operand_choices = "hybrid|knn|svm|mlp|mf|ridge|kridge|trees", .max_args = 1,
@@ -479,13 +647,13 @@ const struct command commands[] = {
 	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
 	  .exits = "1 65 66 74 75 77 130", .see_also = "llmr-eval(1) llmr-route(1)" },
-	{ .name = "import", .group = "routers", .summary = "make a router of your own weights",
-	  .operands = "linear | mlp FILE", .operand_choices = "linear|mlp", .min_args = 2,
+	{ .name = "import", .group = "routers", .summary = "make a router of your own weights, or pack an encoder",
+	  .operands = "linear FILE | mlp FILE | bert DIR", .operand_choices = "linear|mlp|bert", .min_args = 2,
 	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
 	  .see_also = "llmr-inspect(1) llmr-train(1) llmr-artifact(5)" },
 	{ .name = "inspect", .group = "routers", .summary = "show what a router artifact holds",
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
-	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",
+	  .opts = inspect_opts, .run = cmd_inspect, .exits = "65 66 74",
 	  .see_also = "llmr-train(1) llmr-artifact(5)" },
 	{ .name = "drift", .group = "routers",
 	  .summary = "tell how far new queries lie from the training data", .operands = "[FILE ...]",
@@ -507,6 +675,43 @@ const struct command commands[] = {
 	  .operand_choices = "list|show|compare|export", .min_args = 1, .max_args = ANY,
 	  .opts = runs_opts, .run = cmd_runs, .exits = "65 66 73 74 75 78",
 	  .see_also = "llmr-eval(1) llmr-train(1)" },
+	{ .name = "push", .group = "registry", .summary = "publish a router in a registry",
+	  .operands = "PATH [REGISTRY]", .operand_choices = "@file", .min_args = 1, .max_args = 2,
+	  .opts = push_opts, .run = cmd_push, .exits = "1 65 66 69 73 74 75 77 78 130",
+	  .see_also = "llmr-promote(1) llmr-pull(1) llmr-registry(5)" },
+	{ .name = "pull", .group = "registry",
+	  .summary = "bring a router here from a registry, verified, and keep it up to date",
+	  .operands = "[REGISTRY [COMMAND ARG ...]]", .operand_choices = "", .max_args = ANY,
+	  .opts = pull_opts, .run = cmd_pull, .exits = "1 65 66 69 73 74 75 77 78 130",
+	  .see_also = "llmr-push(1) llmr-rollback(1) llmr-registry(5)" },
+	{ .name = "list", .group = "registry", .summary = "list channels, aliases and versions of a registry",
+	  .operands = "[NAME]", .operand_choices = "", .max_args = 1, .opts = list_opts, .run = cmd_list,
+	  .exits = "65 66 69 74 77 78 130", .see_also = "llmr-show(1) llmr-registry(5)" },
+	{ .name = "show", .group = "registry", .summary = "show one version of a model in a registry",
+	  .operands = "NAME [VERSION]", .operand_choices = "", .min_args = 1, .max_args = 2,
+	  .opts = show_opts, .run = cmd_show, .exits = "65 66 69 74 77 78 130",
+	  .see_also = "llmr-list(1) llmr-registry(5)" },
+	{ .name = "promote", .group = "registry", .summary = "point a channel at a version",
+	  .operands = "NAME VERSION", .operand_choices = "", .min_args = 2, .max_args = 2,
+	  .opts = promote_opts, .run = cmd_promote, .exits = "1 65 66 69 74 75 77 78 130",
+	  .see_also = "llmr-push(1) llmr-rollback(1) llmr-registry(5)" },
+	{ .name = "rollback", .group = "registry", .summary = "point a channel back at the version before",
+	  .operands = "NAME", .operand_choices = "", .min_args = 1, .max_args = 1,
+	  .opts = rollback_opts, .run = cmd_rollback, .exits = "1 65 66 69 74 75 77 78 130",
+	  .see_also = "llmr-promote(1) llmr-registry(5)" },
+	{ .name = "gc", .group = "registry", .summary = "remove versions and contents that nothing needs",
+	  .operands = "[REGISTRY]", .operand_choices = "", .max_args = 1, .opts = gc_opts, .run = cmd_gc,
+	  .exits = "65 66 69 74 75 77 78 130", .see_also = "llmr-push(1) llmr-registry(5)" },
+	{ .name = "export-bundle", .group = "registry",
+	  .summary = "write one version into one signed file, to carry across an air gap",
+	  .operands = "NAME [VERSION]", .operand_choices = "", .min_args = 1, .max_args = 2,
+	  .opts = export_bundle_opts, .run = cmd_export_bundle, .exits = "65 66 69 73 74 77 78 130",
+	  .see_also = "llmr-import-bundle(1) llmr-registry(5)" },
+	{ .name = "import-bundle", .group = "registry",
+	  .summary = "verify a bundle, and put its version into a registry", .operands = "FILE",
+	  .operand_choices = "@file", .min_args = 1, .max_args = 1, .opts = import_bundle_opts,
+	  .run = cmd_import_bundle, .exits = "1 65 66 69 73 74 75 77 78 130",
+	  .see_also = "llmr-export-bundle(1) llmr-registry(5)" },
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
 	  .exits = "65 66 69 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },

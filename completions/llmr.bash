@@ -8,7 +8,7 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|embed|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
@@ -51,11 +51,21 @@ _llmr() {
 		--max-bad) COMPREPLY=(); return ;;
 		--max-trace-bytes) COMPREPLY=(); return ;;
 		esac ;;
+	embed:-*)
+		case $prev in
+		--embedder) COMPREPLY=(); return ;;
+		--dtype) _llmr_words "fp32 bf16 int8"; return ;;
+		--truncate) _llmr_words "head tail middle"; return ;;
+		--cache) _llmr_files; return ;;
+		--output|-o) _llmr_files; return ;;
+		esac ;;
 	train:-*)
 		case $prev in
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--embedder) COMPREPLY=(); return ;;
+		--dtype) _llmr_words "fp32 bf16 int8"; return ;;
+		--truncate) _llmr_words "head tail middle"; return ;;
 		--recipe) _llmr_files; return ;;
 		--hparam) COMPREPLY=(); return ;;
 		--objective) _llmr_words "score best"; return ;;
@@ -74,6 +84,7 @@ _llmr() {
 	eval:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--min-full) COMPREPLY=(); return ;;
@@ -110,6 +121,7 @@ _llmr() {
 	route:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--data) _llmr_files; return ;;
 		--max-cost) COMPREPLY=(); return ;;
 		--cost-weight) COMPREPLY=(); return ;;
@@ -140,6 +152,7 @@ _llmr() {
 	bench:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--queries) _llmr_files; return ;;
 		--rate) COMPREPLY=(); return ;;
 		--duration) COMPREPLY=(); return ;;
@@ -174,7 +187,8 @@ _llmr() {
 	import:-*)
 		case $prev in
 		--models) COMPREPLY=(); return ;;
-		--embedder) _llmr_words "hash"; return ;;
+		--embedder) COMPREPLY=(); return ;;
+		--dtype) _llmr_words "fp32 bf16 int8"; return ;;
 		--embedder-from) _llmr_files; return ;;
 		--dim) COMPREPLY=(); return ;;
 		--link) _llmr_words "identity logistic softmax"; return ;;
@@ -183,9 +197,14 @@ _llmr() {
 		--seed) COMPREPLY=(); return ;;
 		--output|-o) _llmr_files; return ;;
 		esac ;;
+	inspect:-*)
+		case $prev in
+		--embedder) COMPREPLY=(); return ;;
+		esac ;;
 	drift:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--threshold) COMPREPLY=(); return ;;
@@ -240,6 +259,191 @@ _llmr() {
 		--command) _llmr_words "train eval"; return ;;
 		--format) _llmr_words "jsonl csv"; return ;;
 		esac ;;
+	push:-*)
+		case $prev in
+		--name|-n) COMPREPLY=(); return ;;
+		--version) COMPREPLY=(); return ;;
+		--meta) COMPREPLY=(); return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--expect-previous) COMPREPLY=(); return ;;
+		--mlflow) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	pull:-*)
+		case $prev in
+		--name|-n) COMPREPLY=(); return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--version) COMPREPLY=(); return ;;
+		--output|-o) _llmr_files; return ;;
+		--interval) COMPREPLY=(); return ;;
+		--min-seq) COMPREPLY=(); return ;;
+		--max-age) COMPREPLY=(); return ;;
+		--cache-dir) _llmr_dirs; return ;;
+		--cache-size) COMPREPLY=(); return ;;
+		--mlflow) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	list:-*)
+		case $prev in
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	show:-*)
+		case $prev in
+		--channel|-c) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	promote:-*)
+		case $prev in
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--expect-previous) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	rollback:-*)
+		case $prev in
+		--to) COMPREPLY=(); return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--expect-previous) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	gc:-*)
+		case $prev in
+		--grace) COMPREPLY=(); return ;;
+		--keep) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	export-bundle:-*)
+		case $prev in
+		--output|-o) _llmr_files; return ;;
+		--channel|-c) COMPREPLY=(); return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
+	import-bundle:-*)
+		case $prev in
+		--channel|-c) COMPREPLY=(); return ;;
+		--expires) COMPREPLY=(); return ;;
+		--unpack) _llmr_dirs; return ;;
+		--secret-key|-s) _llmr_files; return ;;
+		--password-file) _llmr_files; return ;;
+		--password-fd) COMPREPLY=(); return ;;
+		--registry) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--registry-id) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--connect-timeout) COMPREPLY=(); return ;;
+		--retries) COMPREPLY=(); return ;;
+		esac ;;
 	serve:-*)
 		case $prev in
 		--config|-c) _llmr_files; return ;;
@@ -266,33 +470,36 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
 		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	convert)
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
+	embed)
+		if [[ $cur == -* ]]; then _llmr_words " --embedder --dtype --truncate --text --cache --restart --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --dtype --truncate --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
-		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import)
-		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "linear mlp"; fi ;;
+		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --dtype --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "linear mlp bert"; fi ;;
 	inspect)
-		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --embedder --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	drift)
-		if [[ $cur == -* ]]; then _llmr_words " --model --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	keygen)
 		if [[ $cur == -* ]]; then _llmr_words " --public-key --secret-key --no-password --type --kdf-memory --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -306,6 +513,33 @@ _llmr() {
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
+	push)
+		if [[ $cur == -* ]]; then _llmr_words " --name --version --meta --channel --expires --plain --expect-previous --lease --mlflow --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
+	pull)
+		if [[ $cur == -* ]]; then _llmr_words " --name --channel --version --output --watch --interval --offline --min-seq --max-age --lease --cache-dir --cache-size --mlflow --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	list)
+		if [[ $cur == -* ]]; then _llmr_words " --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	show)
+		if [[ $cur == -* ]]; then _llmr_words " --channel --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	promote)
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	rollback)
+		if [[ $cur == -* ]]; then _llmr_words " --to --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	gc)
+		if [[ $cur == -* ]]; then _llmr_words " --grace --keep --dry-run --force --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	export-bundle)
+		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words ""; fi ;;
+	import-bundle)
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
 	serve)
 		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
@@ -314,7 +548,7 @@ _llmr() {
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs serve doctor help version"; fi ;;
+		else _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

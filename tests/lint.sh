@@ -44,7 +44,7 @@ homes() {
 		cblas lib/math/mat
 		sodium lib/\(fmt/hash\|trust/\)
 		openssl/ lib/trust/crypto
-		sqlite3 lib/data/rundb
+		sqlite3 lib/data/
 		microhttpd.h lib/serve/httpd
 		zlib lib/fmt/stream
 		zstd lib/fmt/stream

@@ -15,7 +15,7 @@ knnindex_wanted(const struct knn_params *p, size_t n, size_t k)
 }
 
 /* Held out to measure on. */
-#define SAMPLE 256
+#define SAMPLE 512
 
 uint64_t
 knnindex_memory(const struct knn_params *p, size_t n)
@@ -44,6 +44,7 @@ struct trial {
 	float *kth, *fewth;		/* [n] exact similarity of the k-th, the few-th nearest */
 	size_t *hits, *few_hits;	/* [n] of the graph's k that are at least as similar */
 	size_t ef;
+	double low;			/* lower end of the 95 % interval of the mean recall of the few */
 	struct knn_scratch **scratch;	/* [threads] */
 	float **q;			/* [threads] of d */
 };
@@ -89,13 +90,17 @@ count_hits(void *arg, size_t i, unsigned worker)
 static void
 measure(struct trial *t, struct pool *pool, struct knn_recall *out)
 {
-	size_t hits = 0, few = 0;
+	size_t hits = 0, few = 0, squares = 0;
+	double mean;
 
 	pool_run(pool, t->n, count_hits, t);
 	for (size_t i = 0; i < t->n; i++) {
 		hits += t->hits[i];
 		few += t->few_hits[i];
+		squares += t->few_hits[i] * t->few_hits[i];
 	}
+	mean = (double)few / (double)t->n;
+	t->low = (mean - 1.96 * sqrt(((double)squares / (double)t->n - mean * mean) / (double)t->n)) / (double)t->few;
 	*out = (struct knn_recall){ t->n, (double)few / (double)(t->n * t->few),
 		(double)hits / (double)(t->n * t->k) };
 }
@@ -118,7 +123,7 @@ most_ef(const struct knn *knn)
 	return most > least ? most : least;
 }
 
-/* The narrowest search that reaches the wanted recall. */
+/* The narrowest search that surely reaches the wanted recall: a mean over a sample is lucky half the time. */
 static void
 choose_ef(struct knn *knn, struct trial *t, struct pool *pool)
 {
@@ -128,7 +133,7 @@ choose_ef(struct knn *knn, struct trial *t, struct pool *pool)
 		if (t->ef > most)
 			t->ef = most;
 		measure(t, pool, &knn->recall);
-		if (knn->recall.at_10 >= knn->params.recall || t->ef == most)
+		if (t->low >= knn->params.recall || t->ef == most)
 			break;
 	}
 	knn->params.ef_search = t->ef;

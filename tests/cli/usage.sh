@@ -39,3 +39,7 @@ ln -s "$LLMR" llmr-train
 ok "a link named llmr-train is llmr train" ./llmr-train --help
 same first out "the link shows the command's help"
 status 74 "a full standard output is an error" sh -c "'$LLMR' help >/dev/full"
+"$LLMR" --help >out
+for c in $(sed -n 's/^	{ \.name = "\([a-z-]*\)".*/\1/p' "$SRC/cmd/table.c"); do
+	match out "^  $c " "the help lists $c"
+done

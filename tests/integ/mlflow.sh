@@ -144,6 +144,38 @@ check "a run that is not there" "$LLMR" eval --model m.safetensors --data test.j
 equal "$(grep -c 'not logged' err)" 1 "is one warning"
 unset MLFLOW_RUN_ID
 
+# The model registry: a version under an alias, signed, and back.
+cp "$src/tests/keys/"* .
+XDG_CACHE_HOME=$dir/cache
+export XDG_CACHE_HOME
+status() { # STATUS NAME CMD...
+	want=$1 name=$2
+	shift 2
+	"$@" >out 2>err
+	equal "$?" "$want" "$name: $(cat err)"
+}
+mkdir -p model/deep
+cp m.safetensors model/router.safetensors
+head -c 3000000 /dev/urandom >model/deep/weights
+push() { "$LLMR" push -s test.key model --name my-router --mlflow "$MLFLOW_TRACKING_URI" "$@"; }
+check "push" push --channel champion
+check "push again" push --channel champion
+curl -s "$api/registered-models/alias?name=my-router&alias=champion" >out
+equal "$(python3 -c 'import json; v = json.load(open("out"))["model_version"]; print(v["version"], v["status"])')" "2 READY" "two versions"
+check "pull" "$LLMR" pull -p test.pub mlflow:my-router@champion -o dst
+check "what was pushed" cmp dst/current/deep/weights model/deep/weights
+check "pull again" "$LLMR" pull -p test.pub mlflow:my-router@champion -o dst
+equal "$(grep -c 'in use already' out)" 1 "is in use already"
+status 77 "pull with another key" "$LLMR" pull -p other.pub mlflow:my-router@champion -o dst2
+status 66 "an alias that is not there" "$LLMR" pull -p test.pub mlflow:my-router@nobody -o dst2
+status 77 "push without a key" "$LLMR" push model --name my-router --mlflow "$MLFLOW_TRACKING_URI"
+# Somebody with the right to write there changes a file.
+damaged=$(find "$dir" -path '*artifacts*' -name weights ! -path "$dir/dst*" ! -path "$dir/model/*" | sort)
+for f in $damaged; do printf X | dd of="$f" bs=1 seek=1000000 conv=notrunc 2>/dev/null; done
+rm -rf cache dst2
+status 77 "a file that was changed" "$LLMR" pull -p test.pub mlflow:my-router@champion -o dst2
+equal "$(ls -d dst2/current 2>/dev/null)" "" "is not used"
+
 stop_server
 check "train with the server gone" "$LLMR" train knn --hparam n_neighbors=20 --hparam dim=16 --data train.jsonl -o n.safetensors
 equal "$(grep -c 'not logged' err)" 1 "is one warning"

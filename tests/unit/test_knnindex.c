@@ -96,7 +96,7 @@ Test(knnindex, finds_what_comparing_all_finds)
 
 	cr_expect(exact->params.index == KNN_INDEX_EXACT && exact->graph.n == 0, "few rows are compared");
 	cr_expect(graph->params.index == KNN_INDEX_HNSW && graph->graph.n == N);
-	cr_expect(graph->recall.sample == 256 && graph->recall.at_10 >= 0.99 && graph->recall.at_10 <= 1 &&
+	cr_expect(graph->recall.sample > 256 && graph->recall.at_10 >= 0.99 && graph->recall.at_10 <= 1 &&
 		graph->recall.at_k > 0.9 && graph->params.ef_search >= K, "recall %g %g, ef %zu",
 		graph->recall.at_10, graph->recall.at_k, graph->params.ef_search);
 	for (size_t i = 0; i < QUERIES; i++) {
