@@ -59,7 +59,8 @@ page_get(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 		return;
 	}
 	(void)snprintf(policy, sizeof policy, "default-src 'none'; script-src 'sha256-%s'; style-src 'sha256-%s'; "
-		"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'", script, style);
+		"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+		script, style);
 	exchange_set(x, "Content-Security-Policy", policy);
 	exchange_set(x, "X-Content-Type-Options", "nosniff");
 	exchange_set(x, "X-Frame-Options", "DENY");

@@ -213,7 +213,7 @@ send_list(struct channel *c, struct buf *list, size_t records)
 	buf_finish(list);
 }
 
-/* On the channel's own thread. Each record has its length before it; a request holds so many that any collector takes it. */
+/* On the channel's own thread. Each record has its length before it; a request is one that any collector takes. */
 static void
 deliver(void *ctx, const char *p, size_t n, size_t records, uint64_t dropped)
 {
