@@ -188,6 +188,8 @@ write_chosen(struct jsonw *w, const struct decision *d)
 	jsonw_kdouble(w, "propensity", d->propensity);
 	if (d->explored)
 		jsonw_kbool(w, "explored", true);
+	if (d->outlier)
+		jsonw_kbool(w, "out_of_distribution", true);
 	if (d->model == NULL || d->label == POLICY_NONE)
 		return;
 	jsonw_kstr(w, "label", d->model->router->models.keys[d->label]);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "serve/endpoint.h"
 #include "serve/observe.h"
+#include "serve/outlier.h"
 
 /* ---- server threads ---- */
 
@@ -132,6 +133,25 @@ set_log_level(struct gateway *g, const struct config *c)
 	atomic_store(&g->log_level, by_default && c->log_level >= 0 ? c->log_level : (int)g->told.level);
 }
 
+static void
+calibrate(void *ctx)
+{
+	outlier_calibrate(ctx);
+	loaded_unref(ctx);
+}
+
+/* Look at a new model at leisure. Without memory or a thread for it, nothing is an outlier. */
+static void
+calibrate_later(struct gateway *g, const struct generation *n)
+{
+	struct err e = ERR_INIT;
+
+	if (n->active.model == NULL || g->jobs == NULL)
+		return;
+	if (jobs_ask(g->jobs, calibrate, loaded_ref(n->active.model), &e) < 0)
+		loaded_unref(n->active.model);
+}
+
 int
 gateway_reload(struct gateway *g, struct err *e)
 {
@@ -142,6 +162,7 @@ gateway_reload(struct gateway *g, struct err *e)
 	pthread_mutex_lock(&g->reloading);
 	if ((n = gateway_prepare(g, e)) != NULL) {
 		set_log_level(g, n->config);
+		calibrate_later(g, n);
 		generation_unref(live_replace(&g->live, n));
 	}
 	if (n == NULL)
@@ -237,6 +258,7 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 		gateway_free(g);
 		return NULL;
 	}
+	calibrate_later(g, atomic_load(&g->live.value));
 	return g;
 }
 

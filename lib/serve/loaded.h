@@ -29,6 +29,7 @@ struct loaded {
 	bool is_signed;			/* its signature was verified */
 	int64_t loaded_us;		/* wall clock */
 	double load_seconds;
+	_Atomic float outlier_below;	/* similarity to the nearest training row; NAN: no bound is known (serve/outlier) */
 };
 
 /*

@@ -53,6 +53,8 @@ observe(struct gateway *g, const struct event *v)
 	metrics_add(g->metrics, M_DECISION_SECONDS, labels, v->decision_seconds);
 	if (d->fallback != NULL)
 		metrics_add(g->metrics, M_FALLBACKS, (const char *[]){ d->fallback }, 1);
+	if (d->outlier)
+		metrics_add(g->metrics, M_OOD, labels, 1);
 	if (unsure(d))
 		metrics_add(g->metrics, M_LOW_CONFIDENCE, labels, 1);
 	if (v->forwarded && d->deployment != NULL)

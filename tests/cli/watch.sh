@@ -143,6 +143,28 @@ stop
 match prompts.log '"prompt":"a private matter"' "a prompt of a decision"
 match prompts.log '"prompt":"another matter"' "and of a forwarded request"
 
+# a model: what lies far from its training is counted
+awk 'BEGIN { for (i = 0; i < 60; i++) for (m = 0; m < 2; m++)
+	printf "{\"query\":\"sort list %d of numbers in %s order\",\"model_name\":\"%s\",\"performance\":%d}\n",
+		i % 7, i % 2 ? "rising" : "falling", m ? "small" : "large", (i + m) % 2 }' >records.jsonl
+"$LLMR" -q train knn --data records.jsonl -o knn.safetensors >/dev/null 2>&1
+sed 's/router_settings:.*/router_settings: {routing_strategy: llmrouter-knn, routing_strategy_args: {model_path: knn.safetensors}}/' good.yaml >gw.yaml
+start --decision-log far.log
+for i in 1 2 3 4 5 6 7 8 9 10; do	# the bound is found in the background
+	ask /v1/route -H "$key" -d '{"prompt":"zebra"}'
+	ask /metrics
+	grep -q '^llmr_routing_out_of' out && break
+	sleep 0.2
+done
+ask /v1/route -H "$key" -d '{"prompt":"sort list 3 of numbers in rising order"}'
+stop
+match out '^llmr_routing_out_of_distribution_total\{strategy="llmrouter-knn"\} 1$' "a prompt far from all training is counted"
+match far.log '"out_of_distribution":true' "and logged"
+equal "$(tail -n 1 far.log | grep -c '"label":"[a-z]*".*"model_sha256"\|out_of_dist')" 1 "the model decided"
+absent_last=$(tail -n 1 far.log | grep -c out_of_distribution)
+equal "$absent_last" 0 "one that was trained on is not"
+cp good.yaml gw.yaml
+
 # doctor
 ok "doctor on a config" "$LLMR" doctor -c gw.yaml
 match out '^ok +config +gw.yaml: 2 deployments in 2 groups, simple-shuffle' "what is in it"
