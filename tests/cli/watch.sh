@@ -156,13 +156,13 @@ for i in 1 2 3 4 5 6 7 8 9 10; do	# the bound is found in the background
 	grep -q '^llmr_routing_out_of' out && break
 	sleep 0.2
 done
+cp out far.metrics
 ask /v1/route -H "$key" -d '{"prompt":"sort list 3 of numbers in rising order"}'
 stop
-match out '^llmr_routing_out_of_distribution_total\{strategy="llmrouter-knn"\} 1$' "a prompt far from all training is counted"
+match far.metrics '^llmr_routing_out_of_distribution_total\{strategy="llmrouter-knn"\} 1$' "a prompt far from all training is counted"
 match far.log '"out_of_distribution":true' "and logged"
-equal "$(tail -n 1 far.log | grep -c '"label":"[a-z]*".*"model_sha256"\|out_of_dist')" 1 "the model decided"
-absent_last=$(tail -n 1 far.log | grep -c out_of_distribution)
-equal "$absent_last" 0 "one that was trained on is not"
+equal "$(tail -n 1 far.log | grep -c '"label":"[a-z]*".*"model_sha256"')" 1 "the model decided"
+equal "$(tail -n 1 far.log | grep -c out_of_distribution)" 0 "one that was trained on is not"
 cp good.yaml gw.yaml
 
 # doctor
