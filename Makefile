@@ -99,6 +99,11 @@ install: all $(B)/libllmr.so $(B)/llmr.pc
 	install -m 644 $(B)/llmr.pc $(I)/lib/pkgconfig/
 	install -m 644 lib/llmr.h $(I)/include/
 	install -m 644 share/*.yaml share/*.json $(I)/share/llmr/
+	install -d $(I)/lib/systemd/system $(I)/share/llmr/kubernetes
+	sed 's|@bindir@|$(PREFIX)/bin|' share/llmr.service > $(I)/lib/systemd/system/llmr.service
+	chmod 644 $(I)/lib/systemd/system/llmr.service
+	install -m 644 share/llmr.socket $(I)/lib/systemd/system/
+	install -m 644 share/kubernetes/*.yaml $(I)/share/llmr/kubernetes/
 	for s in 1 5 7; do install -m 644 man/*.$$s $(I)/share/man/man$$s/ || exit 1; done
 	install -m 644 completions/llmr.bash $(I)/share/bash-completion/completions/llmr
 	install -m 644 completions/_llmr $(I)/share/zsh/site-functions/
@@ -108,6 +113,7 @@ uninstall:
 	rm -f $(I)/share/man/man[157]/llmr.1 $(I)/share/man/man[157]/llmr-*.[157]
 	rm -f $(I)/share/bash-completion/completions/llmr $(I)/share/zsh/site-functions/_llmr \
 		$(I)/share/fish/vendor_completions.d/llmr.fish
+	rm -f $(I)/lib/systemd/system/llmr.service $(I)/lib/systemd/system/llmr.socket
 	rm -rf $(I)/share/llmr
 
 # ---- set-up and the main job ------------------------------------------------

@@ -26,7 +26,7 @@ look(const char *dir)
 	if (dir == NULL)
 		return DISK_NOT_NEEDED;
 	if (statvfs(dir, &s) < 0)
-		return DISK_MISSING;
+		return errno == ENOENT ? DISK_NOT_NEEDED : DISK_MISSING;	/* made with the first that is kept */
 	if (access(dir, W_OK | X_OK) < 0)
 		return DISK_READ_ONLY;
 	return (uint64_t)s.f_bavail * s.f_frsize < ROOM_BYTES ? DISK_FULL : DISK_HEALTHY;

@@ -8,6 +8,7 @@
 #include "serve/endpoint.h"
 #include "serve/observe.h"
 #include "serve/outlier.h"
+#include "serve/switching.h"
 
 /* ---- server threads ---- */
 
@@ -152,27 +153,37 @@ calibrate_later(struct gateway *g, const struct generation *n)
 		loaded_unref(n->active.model);
 }
 
+/* The lock of reloading keeps what is served. */
+static void
+note_reload(struct gateway *g, bool well, double seconds, const struct err *e)
+{
+	const struct generation *served = atomic_load(&g->live.value);
+	const char *labels[] = { served == NULL ? "" : served->config->router.strategy_name,
+		well ? "success" : "rejected" };
+
+	if (!well)
+		refusals_note(&g->refusals, clock_wall_us(), e->msg);
+	metrics_add(g->metrics, M_RELOADS, labels, 1);
+	metrics_add(g->metrics, M_RELOAD_SECONDS, NULL, seconds);
+}
+
 int
 gateway_reload(struct gateway *g, struct err *e)
 {
 	int64_t start = clock_mono_ns();
-	const struct generation *served;
-	struct generation *n;
+	struct generation *n, *dressed = NULL;
 
 	pthread_mutex_lock(&g->reloading);
-	if ((n = gateway_prepare(g, e)) != NULL) {
-		set_log_level(g, n->config);
-		calibrate_later(g, n);
-		generation_unref(live_replace(&g->live, n));
+	if ((n = gateway_prepare(g, e)) != NULL && (dressed = switching_dress(g, n, e)) == NULL)
+		generation_unref(n);
+	if (dressed != NULL) {
+		set_log_level(g, dressed->config);
+		calibrate_later(g, dressed);
+		generation_unref(live_replace(&g->live, dressed));
 	}
-	if (n == NULL)
-		refusals_note(&g->refusals, clock_wall_us(), e->msg);
-	served = atomic_load(&g->live.value);	/* the lock keeps it */
-	metrics_add(g->metrics, M_RELOADS, (const char *[]){ served == NULL ? "" : served->config->router.strategy_name,
-		n == NULL ? "rejected" : "success" }, 1);
-	metrics_add(g->metrics, M_RELOAD_SECONDS, NULL, (double)(clock_mono_ns() - start) / 1e9);
+	note_reload(g, dressed != NULL, (double)(clock_mono_ns() - start) / 1e9, e);
 	pthread_mutex_unlock(&g->reloading);
-	return n == NULL ? -1 : 0;
+	return dressed == NULL ? -1 : 0;
 }
 
 /* ---- what is told ---- */
@@ -269,8 +280,10 @@ gateway_start(struct gateway *g, struct err *e)
 	g->o.http.done = done;
 	g->o.http.exempt = endpoint_is_probe;
 	g->o.http.ctx = g;
-	g->http = httpd_start(&g->o.http, e);
-	return g->http == NULL ? -1 : 0;
+	if ((g->http = httpd_start(&g->o.http, e)) == NULL)
+		return -1;
+	switching_run(g);
+	return 0;
 }
 
 size_t
@@ -296,6 +309,7 @@ gateway_free(struct gateway *g)
 	telemetry_free(g->telemetry);
 	g->telemetry = NULL;
 	accesslog_free(g->logs);
+	switching_stop(g);
 	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);
 	metrics_free(g->metrics);

@@ -615,8 +615,12 @@ on_completed(void *cls, struct MHD_Connection *c, void **slot, enum MHD_RequestT
 	(void)code;
 	if (x == NULL)
 		return;
-	if (x->deferred)
+	if (x->deferred) {
 		unwatch(x);
+		/* Whoever answered it and woke us may not have let go of the lock yet. */
+		pthread_mutex_lock(&x->lock);
+		pthread_mutex_unlock(&x->lock);
+	}
 	if (!x->refused && h->o.done != NULL)
 		h->o.done(h->o.ctx, x);
 	set_phase(h, x->conn, IDLE, after(h->o.idle_seconds));
@@ -727,6 +731,8 @@ fill_defaults(struct httpd_opts *o)
 static int
 read_tls(struct httpd *h, struct err *e)
 {
+	if (h->o.tls_cert == NULL && h->o.tls_key != NULL)
+		return err_set(e, ERR_CONFIG, "%s: a key needs its certificate", h->o.tls_key);
 	if (h->o.tls_cert == NULL)
 		return 0;
 	if (h->o.tls_key == NULL)
@@ -749,6 +755,8 @@ start_daemon(struct httpd *h, int fd, struct err *e)
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, h },
 		{ MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL },
 	};
+	/* Above the library's default, which still speaks TLS 1.0. */
+	static const char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 	unsigned flags = MHD_USE_EPOLL_INTERNALLY | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
 	size_t n = 6;
 
@@ -758,6 +766,7 @@ start_daemon(struct httpd *h, int fd, struct err *e)
 		flags |= MHD_USE_TLS;
 		opts[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert.p };
 		opts[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, h->key.p };
+		opts[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)priorities };
 	}
 	opts[n] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
 	h->d = h->lib.start_daemon(flags, 0, NULL, NULL, on_access, h, MHD_OPTION_ARRAY, opts, MHD_OPTION_END);

@@ -8,6 +8,7 @@
 #include "serve/endpoint.h"
 #include "serve/metrics.h"
 #include "serve/procstat.h"
+#include "serve/switching.h"
 
 #define LOW_CONFIDENCE 0.01	/* of predicted score between the best two */
 
@@ -63,12 +64,13 @@ observe(struct gateway *g, const struct event *v)
 		accesslog_decision(g->logs, v);
 	if (g->telemetry != NULL)
 		telemetry_event(g->telemetry, v);
+	switching_observe(g, v);
 }
 
 void
 observe_answer(struct gateway *g, struct exchange *x)
 {
-	const char *path = endpoint_known(exchange_path(x)) ? exchange_path(x) : "other";
+	const char *known = endpoint_known(exchange_path(x)), *path = known == NULL ? "other" : known;
 	unsigned status = exchange_status(x);
 	char code[8];
 
@@ -129,6 +131,7 @@ refresh(struct gateway *g, const struct generation *n)
 		metrics_set(g->metrics, M_MODEL_INFO, labels, 1);
 		metrics_set(g->metrics, M_MODEL_LOADED, labels, (double)l->loaded_us / 1e6);
 	}
+	switching_metrics(g, n);
 	for (size_t i = 0; i < n->config->n; i++) {
 		metrics_set(g->metrics, M_BACKEND_IN_FLIGHT, (const char *[]){ n->all[i].d->id },
 			(double)atomic_load(&n->all[i].b->in_flight));
