@@ -28,11 +28,11 @@ ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) -fPIC -fvisibility=hidden -ffile-
 	-MMD -MP -pthread $(CFLAGS)
 # Asked once, at the first use: after `make deps' has run.
 once = $(eval $(1) := $(shell $(2)))$($(1))
-PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libcrypto openblas libmicrohttpd)
+PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd)
 PC_LIBS = $(call once,PC_LIBS,$(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
 
-LINKED = $(foreach p,$(LIBS_PC) libcurl libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+LINKED = $(foreach p,$(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
 empty :=
 comma := ,
 $(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'

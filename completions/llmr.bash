@@ -14,11 +14,16 @@ _llmr() {
 	case $cmd:$prev in
 	extract:-*)
 		case $prev in
-		--from) _llmr_words "jaeger file"; return ;;
+		--from) _llmr_words "jaeger tempo postgres s3 file"; return ;;
 		--url) COMPREPLY=(); return ;;
 		--service|-S) COMPREPLY=(); return ;;
 		--operation) COMPREPLY=(); return ;;
 		--tag) COMPREPLY=(); return ;;
+		--query) COMPREPLY=(); return ;;
+		--tenant) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
 		--since) COMPREPLY=(); return ;;
 		--start) COMPREPLY=(); return ;;
 		--end) COMPREPLY=(); return ;;
@@ -485,7 +490,7 @@ _llmr() {
 	case $cmd in
 	'') _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve switch doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
-		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --query --tenant --endpoint-url --region --profile --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	convert)
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

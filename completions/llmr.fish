@@ -11,18 +11,23 @@ function __llmr_is
 	return 1
 end
 complete -c llmr -f
-complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a extract -d 'pull traces from a Jaeger server or files'
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a extract -d 'pull traces from Jaeger, Tempo, gateway logs or files'
 complete -c llmr -n '__llmr_is extract' -F
-complete -c llmr -n '__llmr_is extract' -l from -x -a 'jaeger file' -d 'where traces come from'
-complete -c llmr -n '__llmr_is extract' -l url -x -d 'base address of the Jaeger query API'
+complete -c llmr -n '__llmr_is extract' -l from -x -a 'jaeger tempo postgres s3 file' -d 'where traces come from'
+complete -c llmr -n '__llmr_is extract' -l url -x -d 'base address of the Jaeger query API or of Tempo, postgresql://..., s3://BUCKET/PREFIX'
 complete -c llmr -n '__llmr_is extract' -l service -s S -x -d 'service whose traces to fetch'
 complete -c llmr -n '__llmr_is extract' -l operation -x -d 'only traces that hold a span of this name'
 complete -c llmr -n '__llmr_is extract' -l tag -x -d 'only traces with this tag; may be repeated'
+complete -c llmr -n '__llmr_is extract' -l query -x -d 'which traces to fetch of Tempo, instead of --service, --operation and --tag'
+complete -c llmr -n '__llmr_is extract' -l tenant -x -d 'tenant of Tempo (X-Scope-OrgID)'
+complete -c llmr -n '__llmr_is extract' -l endpoint-url -x -d 'address of the S3 service; by default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile'\''s or AWS'
+complete -c llmr -n '__llmr_is extract' -l region -x -d 'region of the bucket; by default AWS_REGION or the profile'\''s'
+complete -c llmr -n '__llmr_is extract' -l profile -x -d 'profile in AWS'\''s configuration and credentials files'
 complete -c llmr -n '__llmr_is extract' -l since -x -d 'how far back to go from --end'
 complete -c llmr -n '__llmr_is extract' -l start -x -d 'begin of the time range (RFC 3339, @seconds); instead of --since'
 complete -c llmr -n '__llmr_is extract' -l end -x -d 'end of the time range'
-complete -c llmr -n '__llmr_is extract' -l limit -x -d 'traces asked for in one request; a window that comes back full is halved'
-complete -c llmr -n '__llmr_is extract' -l concurrency -x -d 'requests in flight'
+complete -c llmr -n '__llmr_is extract' -l limit -x -d 'traces asked for in one request; a window that comes back full is halved; rows fetched at once'
+complete -c llmr -n '__llmr_is extract' -l concurrency -x -d 'requests in flight; objects of S3 by default 16'
 complete -c llmr -n '__llmr_is extract' -l timeout -x -d 'limit for one request'
 complete -c llmr -n '__llmr_is extract' -l connect-timeout -x -d 'limit for making a connection'
 complete -c llmr -n '__llmr_is extract' -l retries -x -d 'attempts after the first, with growing pauses; Retry-After is obeyed'
