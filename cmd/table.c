@@ -38,8 +38,8 @@ const struct opt global_opts[] = {
 	  .dflt = "auto", .help = "colour on standard error; NO_COLOR and TERM=dumb are obeyed" },
 	{ .l = "progress", .type = OPT_CHOICE, .arg = "WHEN", .choices = "auto|always|never",
 	  .dflt = "auto", .help = "progress bar on standard error; auto means on a terminal" },
-	{ .l = "log", .type = OPT_CHOICE, .arg = "FORM", .choices = "text|json", .dflt = "text",
-	  .help = "form of messages on standard error" },
+	{ .l = "log", .type = OPT_CHOICE, .arg = "FORM", .choices = "text|json|error|warning|info|debug", .dflt = "text",
+	  .help = "messages on standard error: their form, or how many" },
 	{ .l = "threads", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 256,
 	  .help = "threads to use; by default the cores that the cgroup grants" },
 	{ .l = "ca-file", .type = OPT_FILE, .arg = "FILE", .env = "CURL_CA_BUNDLE",
@@ -606,6 +606,8 @@ static const struct opt import_bundle_opts[] = {
 };
 
 static const struct opt doctor_opts[] = {
+	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
+	  .help = "also check a gateway's YAML, and the files, keys and variables that it names" },
 	{ .l = "url", .type = OPT_STRING, .many = true, .arg = "URL",
 	  .help = "also try to reach this address; may be repeated" },
 	{ .l = NULL }
@@ -623,6 +625,10 @@ static const struct opt serve_opts[] = {
 	{ .l = "max-body", .type = OPT_BYTES, .arg = "BYTES", .dflt = "1MiB", .help = "largest request body" },
 	{ .l = "max-connections", .type = OPT_INT, .arg = "N", .dflt = "4096", .lo = 1, .hi = 100000,
 	  .help = "open connections; idle ones give way" },
+	{ .l = "access-log", .type = OPT_STRING, .arg = "FILE",
+	  .help = "a line of JSON for each answer, appended to FILE; - is standard error" },
+	{ .l = "decision-log", .type = OPT_STRING, .arg = "FILE", .help = "a line of JSON for each decision, likewise" },
+	{ .l = "log-prompts", .type = OPT_FLAG, .help = "write prompts into the decision log" },
 	{ .l = "drain-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "30s", .env = "ROUTEIQ_DRAIN_TIMEOUT_SECONDS",
 	  .help = "on SIGTERM, how long requests in flight may take" },
 	{ .l = "header-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "5s",
@@ -768,7 +774,7 @@ const struct command commands[] = {
 	  .opts = switch_opts, .run = cmd_switch, .exits = "1 65 66 69 75 77 78 130", .see_also = "llmr-serve(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
-	  .exits = "69 78", .see_also = "llmr(1)" },
+	  .exits = "65 66 69 75 77 78", .see_also = "llmr(1)" },
 	{ .name = "help", .group = "help", .summary = "show help about a command",
 	  .operands = "[COMMAND]", .operand_choices = "@command", .max_args = 1, .opts = no_opts,
 	  .run = cmd_help, .exits = "", .see_also = "llmr(1)" },

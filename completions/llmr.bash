@@ -466,6 +466,8 @@ _llmr() {
 		--tls-key) _llmr_files; return ;;
 		--max-body) COMPREPLY=(); return ;;
 		--max-connections) COMPREPLY=(); return ;;
+		--access-log) COMPREPLY=(); return ;;
+		--decision-log) COMPREPLY=(); return ;;
 		--drain-timeout) COMPREPLY=(); return ;;
 		--header-timeout) COMPREPLY=(); return ;;
 		--body-timeout) COMPREPLY=(); return ;;
@@ -494,13 +496,14 @@ _llmr() {
 		esac ;;
 	doctor:-*)
 		case $prev in
+		--config|-c) _llmr_files; return ;;
 		--url) COMPREPLY=(); return ;;
 		esac ;;
 	esac
 	case $prev in
 		--color) _llmr_words "auto always never"; return ;;
 		--progress) _llmr_words "auto always never"; return ;;
-		--log) _llmr_words "text json"; return ;;
+		--log) _llmr_words "text json error warning info debug"; return ;;
 		--threads) COMPREPLY=(); return ;;
 		--ca-file) _llmr_files; return ;;
 		--allowed-hosts) COMPREPLY=(); return ;;
@@ -579,7 +582,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	serve)
-		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --header-timeout --body-timeout --idle-timeout --memory-limit --signature-grace --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --access-log --decision-log --log-prompts --drain-timeout --header-timeout --body-timeout --idle-timeout --memory-limit --signature-grace --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	config)
 		if [[ $cur == -* ]]; then _llmr_words " --config --strict --show-origin --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -588,7 +591,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --url --name --strategy --set --wait --timeout --reason --metadata --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "start status list wait abort rollback register versions stats"; fi ;;
 	doctor)
-		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --config --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/io.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "fmt/hash.h"
 #include "fmt/yaml.h"
@@ -828,6 +830,22 @@ check_references(struct reader *r)
 			"%s needs an artifact", s->strategy_name);
 }
 
+/* As LiteLLM names levels, and as we do. */
+static int
+level_named(const char *s)
+{
+	static const struct { const char *name; enum log_level level; } known[] = {
+		{ "debug", LOG_DEBUG }, { "info", LOG_INFO }, { "warning", LOG_WARN }, { "warn", LOG_WARN },
+		{ "error", LOG_ERROR }, { "critical", LOG_ERROR }
+	};
+
+	for (size_t i = 0; s != NULL && i < sizeof known / sizeof known[0]; i++) {
+		if (strcasecmp(s, known[i].name) == 0)
+			return (int)known[i].level;
+	}
+	return -1;
+}
+
 static void
 read_root(struct reader *r, const struct yaml_node *root)
 {
@@ -838,6 +856,8 @@ read_root(struct reader *r, const struct yaml_node *root)
 		return;
 	}
 	r->env = yaml_get(root, "environment_variables");
+	if ((c->log_level = level_named(variable(r, "LLMR_LOG"))) < 0)
+		c->log_level = level_named(variable(r, "LITELLM_LOG"));
 	for (size_t i = 0; i < root->n; i++) {
 		const char *key = root->keys[i]->text;
 		const struct yaml_node *v = root->items[i];

@@ -129,6 +129,7 @@ struct config {
 	struct switching_settings switching;
 	struct config_set *set;
 	size_t n_set;
+	int log_level;			/* LLMR_LOG or LITELLM_LOG: an enum log_level; -1 neither says */
 	struct note *note;
 	size_t n_notes, n_errors;
 	struct slice text;		/* as it was read */

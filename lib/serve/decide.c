@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/policy.h"
+#include "serve/outlier.h"
 
 #define SPARE_NS 1000000000	/* that a model is not asked after it missed its deadline */
 
@@ -202,6 +203,7 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	out->runner_up_name = c.runner_up == POLICY_NONE ? NULL : b->model->router->models.keys[c.runner_up];
 	out->propensity = c.propensity;
 	out->explored = c.explored;
+	out->outlier = outlier_is(b->model, scratch);
 	out->score = scratch->score;
 	out->cost = scratch->cost;
 	out->latency = scratch->latency;

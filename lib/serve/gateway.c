@@ -8,6 +8,7 @@
 #include "serve/endpoint.h"
 #include "serve/lastgood.h"
 #include "serve/observe.h"
+#include "serve/outlier.h"
 #include "serve/prepare.h"
 #include "serve/switching.h"
 
@@ -94,6 +95,34 @@ keep(struct gateway *g, struct prepared *p)
 	}
 }
 
+/* What is told from now on: what the command line asked for, else what the config says. */
+static void
+set_log_level(struct gateway *g, const struct config *c)
+{
+	bool by_default = g->told.level == LOG_WARN;
+
+	atomic_store(&g->log_level, by_default && c->log_level >= 0 ? c->log_level : (int)g->told.level);
+}
+
+static void
+calibrate(void *ctx)
+{
+	outlier_calibrate(ctx);
+	loaded_unref(ctx);
+}
+
+/* Look at a new model at leisure. Without memory or a thread for it, nothing is an outlier. */
+static void
+calibrate_later(struct gateway *g, const struct generation *n)
+{
+	struct err e = ERR_INIT;
+
+	if (n->active.model == NULL || g->jobs == NULL)
+		return;
+	if (jobs_ask(g->jobs, calibrate, loaded_ref(n->active.model), &e) < 0)
+		loaded_unref(n->active.model);
+}
+
 static void
 count_reload(struct gateway *g, const char *strategy, const char *result, int64_t start)
 {
@@ -119,6 +148,8 @@ gateway_reload_as(struct gateway *g, const struct gateway_reload *ask, struct er
 			log_info(&g->o.log, "reloaded by %s%s%s", ask->cause, p.kept.model == NULL ? "" : ": model ",
 				p.kept.model == NULL ? "" : p.kept.model->sha256);
 		}
+		set_log_level(g, next->config);
+		calibrate_later(g, next);
 		generation_unref(live_replace(&g->live, next));
 		keep(g, &p);
 	} else if (ask->may_wait && e->code == ERR_NOPERM) {
@@ -152,6 +183,49 @@ on_change(void *ctx, bool last)
 	return gateway_reload_as(g, &(struct gateway_reload){ g->o.watch_config, !last, "watch" }, &e) <= 0;
 }
 
+/* ---- what is told ---- */
+
+static void
+tell_line(void *ctx, enum log_level level, const char *line)
+{
+	struct gateway *g = ctx;
+
+	if ((int)level > atomic_load_explicit(&g->log_level, memory_order_relaxed))
+		return;
+	if (g->told.sink != NULL)
+		g->told.sink(g->told.ctx, level, line);
+	if (g->telemetry != NULL)
+		telemetry_line(g->telemetry, level, line);
+}
+
+static void
+refresh(void *ctx)
+{
+	struct gateway *g = ctx;
+	struct gateway_worker *k = gateway_worker(g);
+
+	if (k != NULL)
+		observe_refresh(g, k);
+}
+
+static int
+start_telling(struct gateway *g, struct err *e)
+{
+	struct accesslog_opts *a = &g->o.logs;
+	struct telemetry_opts *t = &g->o.telemetry;
+
+	a->metrics = t->counts = g->metrics;
+	a->log = t->log = g->told;	/* not by way of telemetry, which would feed itself */
+	t->refresh = refresh;
+	t->ctx = g;
+	if ((a->access != NULL || a->decision != NULL) && (g->logs = accesslog_new(a, e)) == NULL)
+		return -1;
+	if ((g->telemetry = telemetry_new(t, e)) == NULL && e->code != ERR_NONE)
+		return -1;
+	g->prompts = (g->logs != NULL && a->prompts) || telemetry_wants_prompts(g->telemetry);
+	return 0;
+}
+
 /* ---- life ---- */
 
 static void
@@ -174,9 +248,13 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 	if (g == NULL)
 		return NULL;
 	g->o = *o;
+	g->told = o->log;
+	atomic_init(&g->log_level, (int)o->log.level);
+	g->o.log = (struct log){ tell_line, g, LOG_DEBUG };
 	g->started_us = clock_wall_us();
 	pthread_mutex_init(&g->reloading, NULL);
 	refusals_init(&g->refusals);
+	diskcheck_init(&g->disk, o->state_dir);
 	if ((g->backends = backends_new(e)) == NULL || (g->metrics = metrics_new(e)) == NULL ||
 	    pthread_key_create(&g->worker_key, worker_free) != 0) {
 		free(g);
@@ -187,7 +265,7 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 	    (!o->test && (g->watch = watch_start(&(struct watch_opts){ .grace_seconds = o->grace_seconds,
 	    .changed = on_change, .ctx = g }, e)) == NULL) ||
 	    gateway_reload_as(g, &(struct gateway_reload){ true, false, "start" }, e) < 0 ||
-	    (g->relay = relay_start(&g->o.relay, e)) == NULL) {
+	    start_telling(g, e) < 0 || (g->relay = relay_start(&g->o.relay, e)) == NULL) {
 		gateway_free(g);
 		return NULL;
 	}
@@ -228,6 +306,9 @@ gateway_free(struct gateway *g)
 	jobs_stop(g->jobs);
 	relay_stop(g->relay);
 	httpd_stop(g->http);
+	telemetry_free(g->telemetry);
+	g->telemetry = NULL;
+	accesslog_free(g->logs);
 	switching_stop(g);
 	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);

@@ -16,15 +16,18 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "net/httprelay.h"
+#include "serve/accesslog.h"
 #include "serve/backend.h"
 #include "serve/body.h"
 #include "serve/decide.h"
+#include "serve/diskcheck.h"
 #include "serve/generation.h"
 #include "serve/httpd.h"
 #include "serve/jobs.h"
 #include "serve/live.h"
 #include "serve/metrics.h"
 #include "serve/refusals.h"
+#include "serve/telemetry.h"
 #include "serve/watch.h"
 #include "trust/keyring.h"
 
@@ -52,7 +55,9 @@ struct gateway_opts {
 	uint64_t memory_limit;		/* bytes that the process may use; 0: no limit */
 	bool watch_config;		/* load the config anew when its file changes */
 	double grace_seconds;		/* how long object and signature may differ before it is an alarm; 0: 60 */
-	struct log log;
+	struct accesslog_opts logs;	/* metrics and log are the gateway's */
+	struct telemetry_opts telemetry;	/* counts, refresh, ctx and log are the gateway's */
+	struct log log;			/* its level is the least that is told; a config may ask for more */
 };
 
 struct gateway {
@@ -64,7 +69,13 @@ struct gateway {
 	struct relay *relay;		/* forwards */
 	struct metrics *metrics;
 	struct watch *watch;		/* of the files; NULL in a test */
-	struct refusals refusals;
+	struct accesslog *logs;		/* NULL: neither is kept */
+	struct telemetry *telemetry;	/* NULL: nothing is sent */
+	bool prompts;			/* one of them wants prompts */
+	struct log told;		/* where lines of the log go; o.log passes on to it and to telemetry */
+	atomic_int log_level;
+	struct refusals refusals;	/* of reloads */
+	struct diskcheck disk;		/* of the state directory */
 	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation, and over switching */
 	struct switching *switching;	/* NULL: never was on */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */

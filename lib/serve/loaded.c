@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,6 +42,7 @@ loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err 
 		return NULL;
 	}
 	atomic_init(&l->refs, 1);
+	atomic_init(&l->outlier_below, NAN);
 	l->bytes = n;
 	if (what != NULL) {
 		err_set(e, ERR_INPUT, "%s: this is %s, which llmr never runs; train again with "

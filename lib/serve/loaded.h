@@ -31,6 +31,7 @@ struct loaded {
 	int64_t loaded_us;		/* wall clock */
 	double load_seconds;
 	_Atomic int64_t slow_until_ns;	/* monotone: a decision missed its deadline, others are spared until then */
+	_Atomic float outlier_below;	/* similarity to the nearest training row; NAN: no bound is known (serve/outlier) */
 };
 
 /*

@@ -151,6 +151,7 @@ reload_info(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 	const struct generation *n = gateway_enter(g, k);
 	struct buf b = BUF_INIT;
 	struct jsonw w;
+	char when[28];
 
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
@@ -167,10 +168,15 @@ reload_info(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 		jsonw_kstr(&w, "kind", n->active.model->router->kind->name);
 		jsonw_kstr(&w, "origin", n->active.model->origin);
 		jsonw_kbool(&w, "signed", n->active.model->is_signed);
+		jsonw_kstr(&w, "version", n->active.model->version[0] == '\0' ? NULL : n->active.model->version);
+		jsonw_kint(&w, "bytes", (int64_t)n->active.model->bytes);
+		str_iso8601(n->active.model->loaded_us, when);
+		jsonw_kstr(&w, "loaded", when);
 		jsonw_end_object(&w);
 	} else
 		jsonw_null(&w);
 	jsonw_kstr(&w, "degraded", n->degraded);
+	jsonw_kbool(&w, "draining", atomic_load(&g->draining));
 	jsonw_key(&w, "refused_reloads");
 	refusals_write(&g->refusals, &w);
 	jsonw_end_object(&w);
