@@ -17,11 +17,6 @@
 #define MAX_CONFIG ((size_t)16 << 20)
 #define ENV_PREFIX "os.environ/"
 
-static const char *const names[] = {
-	"simple-shuffle", "least-busy", "latency-based-routing", "cost-based-routing",
-	"usage-based-routing-v2", "weighted-round-robin", "llmrouter"
-};
-
 /* One reading. */
 struct reader {
 	struct config *c;
@@ -31,12 +26,6 @@ struct reader {
 	struct err *e;			/* memory alone; the first error stays */
 	bool failed;
 };
-
-const char *
-strategy_name(enum strategy s)
-{
-	return names[s];
-}
 
 /* ---- notes and texts ---- */
 
@@ -493,37 +482,6 @@ static const struct member router_members[] = {
 	{ NULL, TEXT, 0, false }
 };
 
-/* "knn" of "llmrouter-knn" when it is a kind of router, NULL otherwise. */
-static const char *
-ml_kind(const char *s)
-{
-	static const char *const kinds[] = { "knn", "svm", "mlp", "mf", "hybrid", "ridge", "kridge", "trees", "custom" };
-
-	if (strncmp(s, "llmrouter-", 10) != 0)
-		return NULL;
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		if (strcmp(s + 10, kinds[i]) == 0)
-			return kinds[i];
-	}
-	return NULL;
-}
-
-static bool
-parse_strategy(const char *s, enum strategy *out)
-{
-	if (strcmp(s, "usage-based-routing") == 0) {
-		*out = STRATEGY_USAGE;
-		return true;
-	}
-	for (size_t i = 0; i < STRATEGY_ML; i++) {
-		if (strcmp(s, names[i]) == 0) {
-			*out = (enum strategy)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 static void
 read_strategy(struct reader *r, const struct yaml_node *v, const char *path)
 {
@@ -535,9 +493,9 @@ read_strategy(struct reader *r, const struct yaml_node *v, const char *path)
 		return;
 	}
 	s->strategy_name = keep(r, text);
-	if ((s->kind = ml_kind(text)) != NULL)
+	if ((s->kind = strategy_ml_kind(text)) != NULL)
 		s->strategy = STRATEGY_ML;
-	else if (!parse_strategy(text, &s->strategy))
+	else if (!strategy_parse(text, &s->strategy))
 		note(r, NOTE_ERROR, v->line, path, "'%s' is not a strategy of llmr: simple-shuffle, least-busy, "
 			"latency-based-routing, cost-based-routing, usage-based-routing-v2, weighted-round-robin, "
 			"llmrouter-knn|svm|mlp|mf|hybrid|ridge|kridge|trees|custom", text);
@@ -638,7 +596,7 @@ router_others(struct reader *r, const char *key, const char *path, const struct 
 		s->cooldowns = yaml_bool(v) != 1;
 	else if (strcmp(key, "fallback_strategy") == 0) {
 		text = expand(r, v, &unset);
-		if (text == NULL || !parse_strategy(text, &s->fallback_strategy))
+		if (text == NULL || !strategy_parse(text, &s->fallback_strategy))
 			note(r, NOTE_ERROR, v->line, path, "a strategy that needs no model is needed");
 	} else
 		return 0;

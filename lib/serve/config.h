@@ -20,14 +20,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
-
-enum strategy {
-	STRATEGY_SHUFFLE,	/* simple-shuffle, LiteLLM's default */
-	STRATEGY_LEAST_BUSY, STRATEGY_LATENCY, STRATEGY_COST, STRATEGY_USAGE, STRATEGY_WEIGHTED,
-	STRATEGY_ML		/* llmrouter-*: an artifact decides */
-};
-/* "simple-shuffle" ...; STRATEGY_ML has the names llmrouter-KIND. */
-const char *strategy_name(enum strategy);
+#include "serve/strategyname.h"
 
 /* One entry of model_list. Strings are never NULL unless said. */
 struct deployment {

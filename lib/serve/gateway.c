@@ -143,12 +143,12 @@ gateway_reload_as(struct gateway *g, const struct gateway_reload *ask, struct er
 		r = -1;
 	if (r == 0) {
 		p.next = NULL;		/* next holds it */
+		set_log_level(g, next->config);
 		if (atomic_load(&g->live.value) != NULL) {
 			count_reload(g, next->config->router.strategy_name, "ok", start);
 			log_info(&g->o.log, "reloaded by %s%s%s", ask->cause, p.kept.model == NULL ? "" : ": model ",
 				p.kept.model == NULL ? "" : p.kept.model->sha256);
 		}
-		set_log_level(g, next->config);
 		calibrate_later(g, next);
 		generation_unref(live_replace(&g->live, next));
 		keep(g, &p);
