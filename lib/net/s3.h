@@ -134,8 +134,8 @@ struct s3_fetch {
 };
 
 /*
- * GET into a file, the digest computed in a thread beside the transfer; at most
- * 4 MiB of buffers. got (NULL is fine) gets the digest of the whole. S3_CHANGED
+ * GET into a file, the digest computed in a thread beside the transfer, out of
+ * at most 1 MiB of buffers. got (NULL is fine) gets the digest of the whole. S3_CHANGED
  * when size or digest differ: the file's content is then not to be used.
  * The file is not synced. On S3_UNAVAILABLE or ERR_INTR what came is in the
  * file, its length a valid offset for the next call.
