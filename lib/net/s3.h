@@ -89,6 +89,7 @@ struct s3_info {
 	uint8_t sha256[32];
 	int64_t server_us;	/* the server's Date (full seconds), 0 when absent: for leases */
 	char request_id[64];
+	bool no_bucket;		/* of S3_NOT_FOUND: it is the bucket that is not there */
 	bool uncertain;		/* an earlier try's answer was lost: S3_PRECONDITION may be our own write.
 				   Read the object to know. */
 };
