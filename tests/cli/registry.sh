@@ -203,9 +203,12 @@ done
 equal "$bad" 0 "flipped bits in a bundle are refused"
 head -c 4000 b1.tar >b3.tar
 status 65 "a bundle cut short" "$LLMR" import-bundle -p test.pub b3.tar
-ok "export with the program" "$LLMR" export-bundle router v2.0 --registry "$R" -s test.key -p test.pub --with-binary -o b4.tar
+mkdir -p enc/1_Pooling && echo '{}' >enc/1_Pooling/config.json && echo words >enc/vocab.txt
+ok "export with the program" "$LLMR" export-bundle router v2.0 --registry "$R" -s test.key -p test.pub --with-binary \
+	--encoder enc -o b4.tar
 ok "unpack" "$LLMR" import-bundle -p test.pub b4.tar --unpack unpacked
 same unpacked/bin/llmr "$LLMR" "the program"
+same unpacked/encoder/1_Pooling/config.json enc/1_Pooling/config.json "the encoder"
 ok "runs" unpacked/bin/llmr --version
 
 # unsigned
