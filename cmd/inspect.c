@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "cmd.h"
+#include "common/load.h"
 #include "fmt/hash.h"
 #include "fmt/jsonw.h"
 #include "fmt/yamlw.h"
@@ -111,14 +112,20 @@ inspect_people(const struct tensorfile *f, const char *path, const char *sha256,
 int
 cmd_inspect(struct ctx *c)
 {
-	struct router *r = artifact_load(c->args[0], &c->err);
+	struct encoder *encoder;
+	struct router *r;
 	struct buf b = BUF_INIT;
 	uint8_t digest[32];
 	char hex[65];
 	int status = 0;
 
-	if (r == NULL)
+	if (load_encoder(c, opt_str(c, "embedder"), NULL, NULL, &encoder) < 0)
 		return -1;
+	if ((r = artifact_load_with(c->args[0], encoder, &c->err)) == NULL) {
+		encoder_free(encoder);
+		return -1;
+	}
+	r->encoder = encoder;
 	tensorfile_digest(r->file, digest);
 	hex_format(digest, 32, hex);
 	if (c->json)

@@ -86,25 +86,36 @@ const struct opt global_opts[] = {
 	  .help = "descriptor to read the password from" }
 
 static const struct opt extract_opts[] = {
-	{ .l = "from", .type = OPT_CHOICE, .arg = "SOURCE", .choices = "jaeger|file",
+	{ .l = "from", .type = OPT_CHOICE, .arg = "SOURCE", .choices = "jaeger|tempo|postgres|s3|file",
 	  .dflt = "jaeger", .help = "where traces come from" },
 	{ .l = "url", .type = OPT_STRING, .arg = "URL", .env = "JAEGER_QUERY_URL",
-	  .dflt = "http://127.0.0.1:16686", .help = "base address of the Jaeger query API" },
+	  .dflt = "http://127.0.0.1:16686",
+	  .help = "base address of the Jaeger query API or of Tempo, postgresql://..., s3://BUCKET/PREFIX" },
 	{ .s = 'S', .l = "service", .type = OPT_STRING, .arg = "NAME", .env = "OTEL_SERVICE_NAME",
 	  .dflt = "litellm-gateway", .help = "service whose traces to fetch" },
 	{ .l = "operation", .type = OPT_STRING, .arg = "NAME",
 	  .help = "only traces that hold a span of this name" },
 	{ .l = "tag", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
 	  .help = "only traces with this tag; may be repeated" },
+	{ .l = "query", .type = OPT_STRING, .arg = "TRACEQL",
+	  .help = "which traces to fetch of Tempo, instead of --service, --operation and --tag" },
+	{ .l = "tenant", .type = OPT_STRING, .arg = "NAME",
+	  .help = "tenant of Tempo (X-Scope-OrgID)" },
+	{ .l = "endpoint-url", .type = OPT_STRING, .arg = "URL",
+	  .help = "address of the S3 service; by default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's or AWS" },
+	{ .l = "region", .type = OPT_STRING, .arg = "NAME",
+	  .help = "region of the bucket; by default AWS_REGION or the profile's" },
+	{ .l = "profile", .type = OPT_STRING, .arg = "NAME",
+	  .help = "profile in AWS's configuration and credentials files" },
 	{ .l = "since", .type = OPT_DURATION, .arg = "AGE", .dflt = "24h",
 	  .help = "how far back to go from --end" },
 	{ .l = "start", .type = OPT_TIME, .arg = "TIME",
 	  .help = "begin of the time range (RFC 3339, @seconds); instead of --since" },
 	{ .l = "end", .type = OPT_TIME, .arg = "TIME", .dflt = "now", .help = "end of the time range" },
 	{ .l = "limit", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 1000000, .dflt = "1000",
-	  .help = "traces asked for in one request; a window that comes back full is halved" },
+	  .help = "traces asked for in one request; a window that comes back full is halved; rows fetched at once" },
 	{ .l = "concurrency", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 64, .dflt = "2",
-	  .help = "requests in flight" },
+	  .help = "requests in flight; objects of S3 by default 16" },
 	{ .l = "timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s",
 	  .help = "limit for one request" },
 	{ .l = "connect-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "10s",
@@ -200,6 +211,24 @@ static const struct opt convert_opts[] = {
 	{ .l = "strong-share", .type = OPT_NUM, .arg = "SHARE", .lo = 0, .hi = 1, \
 	  .help = "share of calls that go to the strong model, in place of a threshold" }
 
+static const struct opt embed_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
+	  .help = "text to vector, where nothing is learned: bert:PATH or hash" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a text longer than it can read: its head, its tail, or both without the middle" },
+	{ .l = "text", .type = OPT_FLAG,
+	  .help = "input lines are plain text; by default JSON objects with a query" },
+	{ .l = "cache", .type = OPT_FILE, .arg = "FILE",
+	  .help = "vectors of earlier runs, looked up and added to (sqlite3)" },
+	{ .l = "restart", .type = OPT_FLAG,
+	  .help = "begin anew instead of going on with what OUTPUT.part holds" },
+	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
+	  .help = "matrix to write, a float32 row for each line: .safetensors, .npy or .pt" },
+	{ .l = NULL }
+};
+
 static const struct opt train_opts[] = {
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to learn from; may be repeated" },
@@ -207,7 +236,11 @@ static const struct opt train_opts[] = {
 	  .choices = "records|dcrouter|routerbench|routellm|llmrouter|flat", .dflt = "records",
 	  .help = "format of --data" },
 	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME",
-	  .help = "text to vector: lsa, hash, shape, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	  .help = "text to vector: lsa, hash, shape, bert:PATH, or some joined; lsa (with hybrid: lsa+shape) by default" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of bert:PATH where PATH is a folder; a packed file has its own" },
+	{ .l = "truncate", .type = OPT_CHOICE, .arg = "WHICH", .choices = "head|tail|middle", .dflt = "head",
+	  .help = "what bert keeps of a prompt longer than it can read: its head, its tail, or both without the middle" },
 	{ .l = "recipe", .type = OPT_FILE, .arg = "FILE",
 	  .help = "training recipe in YAML; options given beside it count more" },
 	{ .l = "hparam", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
@@ -249,6 +282,8 @@ static const struct opt train_opts[] = {
 
 static const struct opt eval_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
 	  .help = "routing records to judge on; may be repeated" },
 	{ .l = "from", .type = OPT_CHOICE, .arg = "FORMAT",
@@ -284,6 +319,8 @@ static const struct opt eval_opts[] = {
 
 static const struct opt route_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "jsonl", .type = OPT_FLAG,
 	  .help = "input lines are JSON objects with a query; by default plain text" },
 	{ .l = "explain", .type = OPT_FLAG,
@@ -305,6 +342,8 @@ static const struct opt route_opts[] = {
 
 static const struct opt bench_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "queries", .type = OPT_FILE, .arg = "FILE",
 	  .help = "prompts: routing records, or plain lines; standard input with -" },
 	{ .l = "rate", .type = OPT_NUM, .arg = "R", .lo = 0.001, .hi = 1e8,
@@ -330,6 +369,8 @@ static const struct opt bench_opts[] = {
 
 static const struct opt drift_opts[] = {
 	{ .s = 'm', .l = "model", .type = OPT_FILE, .arg = "FILE", .help = "router artifact" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = "text", .type = OPT_FLAG,
 	  .help = "input lines are queries in plain text; by default routing records" },
 	{ .l = "data", .type = OPT_FILE, .many = true, .arg = "FILE",
@@ -359,8 +400,10 @@ static const struct opt runs_opts[] = {
 static const struct opt import_opts[] = {
 	{ .l = "models", .type = OPT_STRING, .arg = "A,B,...",
 	  .help = "names of the models, in the order of the weights' outputs" },
-	{ .l = "embedder", .type = OPT_CHOICE, .arg = "NAME", .choices = "hash", .dflt = "hash",
-	  .help = "text to vector, where nothing is learned" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "NAME", .dflt = "hash",
+	  .help = "text to vector, where nothing is learned: hash or bert:PATH" },
+	{ .l = "dtype", .type = OPT_CHOICE, .arg = "TYPE", .choices = "fp32|bf16|int8", .dflt = "bf16",
+	  .help = "weights of a packed encoder" },
 	{ .l = "embedder-from", .type = OPT_FILE, .arg = "FILE",
 	  .help = "take the embedder of this router artifact" },
 	{ .l = "dim", .type = OPT_INT, .arg = "N", .lo = 8, .hi = 4096,
@@ -374,7 +417,13 @@ static const struct opt import_opts[] = {
 	{ .l = "seed", .type = OPT_INT, .arg = "N", .lo = 0, .hi = 9e15, .dflt = "42",
 	  .help = "seed of the embedder" },
 	{ .s = 'o', .l = "output", .type = OPT_FILE, .arg = "FILE",
-	  .help = "artifact to write (.safetensors), NAME.yaml beside it" },
+	  .help = "artifact to write (.safetensors), NAME.yaml beside it; of bert the packed encoder" },
+	{ .l = NULL }
+};
+
+static const struct opt inspect_opts[] = {
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that the artifact names by digest" },
 	{ .l = NULL }
 };
 
@@ -578,8 +627,24 @@ static const struct opt serve_opts[] = {
 	{ .l = NULL }
 };
 
+static const struct opt switch_opts[] = {
+	{ .l = "url", .type = OPT_STRING, .arg = "URL", .dflt = "http://127.0.0.1:4000",
+	  .help = "address of the gateway, or unix:PATH; its key is taken from LITELLM_MASTER_KEY" },
+	{ .l = "name", .type = OPT_STRING, .arg = "ROUTER", .help = "router; by default the one that the config names" },
+	{ .l = "strategy", .type = OPT_CHOICE, .arg = "NAME", .choices = "immediate|gradual|canary|ab_test|shadow",
+	  .help = "how traffic goes over; by default model_switching.default_switch_strategy" },
+	{ .l = "set", .type = OPT_STRING, .many = true, .arg = "NAME=VALUE",
+	  .help = "a parameter of the strategy; may be repeated" },
+	{ .l = "wait", .type = OPT_FLAG, .help = "with start: wait until it has ended" },
+	{ .l = "timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "0",
+	  .help = "how long to wait; 0 for ever" },
+	{ .l = "reason", .type = OPT_STRING, .arg = "TEXT", .help = "why, for the history" },
+	{ .l = "metadata", .type = OPT_STRING, .arg = "JSON", .help = "an object kept with a version" },
+	{ .l = NULL }
+};
+
 const struct command commands[] = {
-	{ .name = "extract", .group = "data", .summary = "pull traces from a Jaeger server or files",
+	{ .name = "extract", .group = "data", .summary = "pull traces from Jaeger, Tempo, gateway logs or files",
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
 	  .opts = extract_opts, .run = cmd_extract, .exits = "1 65 66 69 73 74 75 77 78 130",
 	  .see_also = "llmr-convert(1)" },
@@ -587,6 +652,9 @@ const struct command commands[] = {
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
 	  .opts = convert_opts, .run = cmd_convert, .exits = "65 66 73 74 75 78 130",
 	  .see_also = "llmr-extract(1) llmr-train(1) llmr-records(5)" },
+	{ .name = "embed", .group = "data", .summary = "turn texts into vectors",
+	  .operands = "[FILE]", .operand_choices = "@file", .max_args = 1, .opts = embed_opts,
+	  .run = cmd_embed, .exits = "65 66 73 74 75 130", .see_also = "llmr-import(1) llmr-train(1)" },
 	{ .name = "train", .group = "routers", .summary = "learn a router from routing records",
 	  .operands = "[KIND]",
 	  .operand_choices = "hybrid|knn|svm|mlp|mf|ridge|kridge|trees", .max_args = 1,
@@ -601,13 +669,13 @@ const struct command commands[] = {
 	{ .name = "bench", .group = "routers", .summary = "measure the latency of a router's decisions",
 	  .operands = "", .operand_choices = "", .opts = bench_opts, .run = cmd_bench,
 	  .exits = "1 65 66 74 75 77 130", .see_also = "llmr-eval(1) llmr-route(1)" },
-	{ .name = "import", .group = "routers", .summary = "make a router of your own weights",
-	  .operands = "linear | mlp FILE", .operand_choices = "linear|mlp", .min_args = 2,
+	{ .name = "import", .group = "routers", .summary = "make a router of your own weights, or pack an encoder",
+	  .operands = "linear FILE | mlp FILE | bert DIR", .operand_choices = "linear|mlp|bert", .min_args = 2,
 	  .max_args = 2, .opts = import_opts, .run = cmd_import, .exits = "65 66 73 74 75",
 	  .see_also = "llmr-inspect(1) llmr-train(1) llmr-artifact(5)" },
 	{ .name = "inspect", .group = "routers", .summary = "show what a router artifact holds",
 	  .operands = "FILE", .operand_choices = "@file", .min_args = 1, .max_args = 1,
-	  .opts = no_opts, .run = cmd_inspect, .exits = "65 66 74",
+	  .opts = inspect_opts, .run = cmd_inspect, .exits = "65 66 74",
 	  .see_also = "llmr-train(1) llmr-artifact(5)" },
 	{ .name = "drift", .group = "routers",
 	  .summary = "tell how far new queries lie from the training data", .operands = "[FILE ...]",
@@ -668,7 +736,11 @@ const struct command commands[] = {
 	  .see_also = "llmr-export-bundle(1) llmr-registry(5)" },
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
-	  .exits = "65 66 69 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	  .exits = "65 66 69 73 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	{ .name = "switch", .group = "serving", .summary = "switch a running gateway between versions of a router",
+	  .operands = "start|status|list|wait|abort|rollback|register|versions|stats [ARG...]",
+	  .operand_choices = "start|status|list|wait|abort|rollback|register|versions|stats", .min_args = 1, .max_args = 3,
+	  .opts = switch_opts, .run = cmd_switch, .exits = "1 65 66 69 75 77 78 130", .see_also = "llmr-serve(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
 	  .exits = "69 78", .see_also = "llmr(1)" },

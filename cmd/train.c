@@ -22,6 +22,9 @@
 #include "model/search.h"
 #include "common/trainmode.h"
 
+/* Vectors of an encoder that folds share, bytes at most. */
+#define ENCODER_MEMORY ((size_t)2 << 30)
+
 #define SEARCH_OUTER 5		/* folds that judge a search when --cv says nothing */
 
 /* What BLAS, the threads' own heaps and large pages that are not full take, measured. */
@@ -34,6 +37,7 @@ struct training {
 	struct recipe *recipe;		/* --recipe, NULL none */
 	struct dataset *data;
 	struct pool *pool;
+	struct encoder *encoder;	/* of --embedder, NULL none */
 	struct router *router;
 	struct baseline base;
 	struct eval_result loo;
@@ -438,6 +442,10 @@ train(struct ctx *c, struct training *t)
 	path = opt_str(c, "output");
 	if (check_output(c, path) < 0 || recipe_spared(c, path) < 0 || read_plan(c, t) < 0)
 		return -1;
+	if (load_encoder(c, t->params.embed.kind, opt_str(c, "dtype"), opt_str(c, "truncate"), &t->encoder) < 0 ||
+	    (t->encoder != NULL && encoder_remember(t->encoder, ENCODER_MEMORY, &c->err) < 0))
+		return -1;
+	t->params.embed.encoder = t->encoder;
 	runlog_begin(c, "train", t->params.kind->name);
 	if (read_data(c, t) < 0 || learn(c, t, path) < 0)
 		return -1;
@@ -462,6 +470,7 @@ cmd_train(struct ctx *c)
 	interrupted_close(c, &t.resume, r);
 	pool_free(t.pool);
 	router_free(t.router);
+	encoder_free(t.encoder);
 	crossval_finish(&t.cv);
 	search_finish(&t.found);
 	search_grid_finish(&t.grid);

@@ -8,17 +8,22 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|serve|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|embed|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|serve|switch|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
 	extract:-*)
 		case $prev in
-		--from) _llmr_words "jaeger file"; return ;;
+		--from) _llmr_words "jaeger tempo postgres s3 file"; return ;;
 		--url) COMPREPLY=(); return ;;
 		--service|-S) COMPREPLY=(); return ;;
 		--operation) COMPREPLY=(); return ;;
 		--tag) COMPREPLY=(); return ;;
+		--query) COMPREPLY=(); return ;;
+		--tenant) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
 		--since) COMPREPLY=(); return ;;
 		--start) COMPREPLY=(); return ;;
 		--end) COMPREPLY=(); return ;;
@@ -51,11 +56,21 @@ _llmr() {
 		--max-bad) COMPREPLY=(); return ;;
 		--max-trace-bytes) COMPREPLY=(); return ;;
 		esac ;;
+	embed:-*)
+		case $prev in
+		--embedder) COMPREPLY=(); return ;;
+		--dtype) _llmr_words "fp32 bf16 int8"; return ;;
+		--truncate) _llmr_words "head tail middle"; return ;;
+		--cache) _llmr_files; return ;;
+		--output|-o) _llmr_files; return ;;
+		esac ;;
 	train:-*)
 		case $prev in
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--embedder) COMPREPLY=(); return ;;
+		--dtype) _llmr_words "fp32 bf16 int8"; return ;;
+		--truncate) _llmr_words "head tail middle"; return ;;
 		--recipe) _llmr_files; return ;;
 		--hparam) COMPREPLY=(); return ;;
 		--objective) _llmr_words "score best"; return ;;
@@ -74,6 +89,7 @@ _llmr() {
 	eval:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--min-full) COMPREPLY=(); return ;;
@@ -110,6 +126,7 @@ _llmr() {
 	route:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--data) _llmr_files; return ;;
 		--max-cost) COMPREPLY=(); return ;;
 		--cost-weight) COMPREPLY=(); return ;;
@@ -140,6 +157,7 @@ _llmr() {
 	bench:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--queries) _llmr_files; return ;;
 		--rate) COMPREPLY=(); return ;;
 		--duration) COMPREPLY=(); return ;;
@@ -174,7 +192,8 @@ _llmr() {
 	import:-*)
 		case $prev in
 		--models) COMPREPLY=(); return ;;
-		--embedder) _llmr_words "hash"; return ;;
+		--embedder) COMPREPLY=(); return ;;
+		--dtype) _llmr_words "fp32 bf16 int8"; return ;;
 		--embedder-from) _llmr_files; return ;;
 		--dim) COMPREPLY=(); return ;;
 		--link) _llmr_words "identity logistic softmax"; return ;;
@@ -183,9 +202,14 @@ _llmr() {
 		--seed) COMPREPLY=(); return ;;
 		--output|-o) _llmr_files; return ;;
 		esac ;;
+	inspect:-*)
+		case $prev in
+		--embedder) COMPREPLY=(); return ;;
+		esac ;;
 	drift:-*)
 		case $prev in
 		--model|-m) _llmr_files; return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--data) _llmr_files; return ;;
 		--from) _llmr_words "records dcrouter routerbench routellm llmrouter flat"; return ;;
 		--threshold) COMPREPLY=(); return ;;
@@ -436,6 +460,16 @@ _llmr() {
 		--max-connections) COMPREPLY=(); return ;;
 		--drain-timeout) COMPREPLY=(); return ;;
 		esac ;;
+	switch:-*)
+		case $prev in
+		--url) COMPREPLY=(); return ;;
+		--name) COMPREPLY=(); return ;;
+		--strategy) _llmr_words "immediate gradual canary ab_test shadow"; return ;;
+		--set) COMPREPLY=(); return ;;
+		--timeout) COMPREPLY=(); return ;;
+		--reason) COMPREPLY=(); return ;;
+		--metadata) COMPREPLY=(); return ;;
+		esac ;;
 	doctor:-*)
 		case $prev in
 		--url) COMPREPLY=(); return ;;
@@ -452,33 +486,36 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve switch doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
-		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --query --tenant --endpoint-url --region --profile --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	convert)
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
+	embed)
+		if [[ $cur == -* ]]; then _llmr_words " --embedder --dtype --truncate --text --cache --restart --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_files; fi ;;
 	train)
-		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --dtype --truncate --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
-		if [[ $cur == -* ]]; then _llmr_words " --model --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import)
-		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "linear mlp"; fi ;;
+		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --dtype --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "linear mlp bert"; fi ;;
 	inspect)
-		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --embedder --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	drift)
-		if [[ $cur == -* ]]; then _llmr_words " --model --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	keygen)
 		if [[ $cur == -* ]]; then _llmr_words " --public-key --secret-key --no-password --type --kdf-memory --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -522,12 +559,15 @@ _llmr() {
 	serve)
 		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
+	switch)
+		if [[ $cur == -* ]]; then _llmr_words " --url --name --strategy --set --wait --timeout --reason --metadata --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "start status list wait abort rollback register versions stats"; fi ;;
 	doctor)
 		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version"; fi ;;
+		else _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve switch doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

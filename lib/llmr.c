@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed/encoder.h"
 #include "fmt/hash.h"
 #include "model/artifact.h"
 
@@ -31,14 +32,25 @@ tell(const struct err *from, struct llmr_error *to)
 	(void)snprintf(to->message, sizeof to->message, "%s", from->msg);
 }
 
+struct llmr_embedder {
+	struct encoder *encoder;
+	char digest[65];
+};
+
 struct llmr_router *
 llmr_router_open(const char *path, struct llmr_error *err)
+{
+	return llmr_router_open_with(path, NULL, err);
+}
+
+struct llmr_router *
+llmr_router_open_with(const char *path, const struct llmr_embedder *m, struct llmr_error *err)
 {
 	struct err e = ERR_INIT;
 	struct llmr_router *r = mem_calloc(1, sizeof *r, &e);
 	uint8_t digest[32];
 
-	if (r == NULL || (r->router = artifact_load(path, &e)) == NULL) {
+	if (r == NULL || (r->router = artifact_load_with(path, m == NULL ? NULL : m->encoder, &e)) == NULL) {
 		tell(&e, err);
 		free(r);
 		return NULL;
@@ -46,6 +58,81 @@ llmr_router_open(const char *path, struct llmr_error *err)
 	tensorfile_digest(r->router->file, digest);
 	hex_format(digest, 32, r->sha256);
 	return r;
+}
+
+struct llmr_embedder *
+llmr_embedder_open(const char *spec, const char *dtype, struct llmr_error *err)
+{
+	struct encoder_options o = ENCODER_OPTIONS_INIT;
+	struct err e = ERR_INIT;
+	struct llmr_embedder *m = mem_calloc(1, sizeof *m, &e);
+
+	o.read = true;
+	if (m == NULL || (dtype != NULL && bert_dtype_parse(dtype, &o.type, &e) < 0) ||
+	    (m->encoder = encoder_open(spec, &o, &e)) == NULL) {
+		tell(&e, err);
+		free(m);
+		return NULL;
+	}
+	hex_format(encoder_bert(m->encoder)->digest, 32, m->digest);
+	return m;
+}
+
+void
+llmr_embedder_free(struct llmr_embedder *m)
+{
+	if (m == NULL)
+		return;
+	encoder_free(m->encoder);
+	free(m);
+}
+
+size_t
+llmr_embedder_dim(const struct llmr_embedder *m)
+{
+	return encoder_dim(m->encoder);
+}
+
+const char *
+llmr_embedder_digest(const struct llmr_embedder *m)
+{
+	return m->digest;
+}
+
+int
+llmr_embed(const struct llmr_embedder *m, const char *text, size_t n, float *out, struct llmr_error *err)
+{
+	struct err e = ERR_INIT;
+	struct encoder_scratch *s = encoder_scratch_new(m->encoder, &e);
+	struct embed_times times;
+
+	if (s == NULL) {
+		tell(&e, err);
+		return -1;
+	}
+	encoder_text(m->encoder, (struct slice){ text, n }, s, out, &times);
+	encoder_scratch_free(s);
+	return 0;
+}
+
+int
+llmr_embed_batch(const struct llmr_embedder *m, const char *const *text, const size_t *n, size_t count,
+	float *out, unsigned threads, struct llmr_error *err)
+{
+	struct err e = ERR_INIT;
+	struct slice *texts = mem_calloc(count, sizeof *texts, &e);
+	struct pool *pool = texts == NULL ? NULL : pool_new(threads == 0 ? pool_cores() : threads, &e);
+	int status = -1;
+
+	for (size_t i = 0; pool != NULL && i < count; i++)
+		texts[i] = (struct slice){ text[i], n[i] };
+	if (pool != NULL)
+		status = encoder_batch(m->encoder, texts, count, out, encoder_dim(m->encoder), pool, &e);
+	if (status < 0)
+		tell(&e, err);
+	pool_free(pool);
+	free(texts);
+	return status;
 }
 
 void

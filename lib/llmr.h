@@ -77,6 +77,40 @@ struct llmr_decision {
  * failure, with err (may be NULL) filled. Any bytes either load or fail.
  */
 LLMR_API struct llmr_router *llmr_router_open(const char *path, struct llmr_error *err);
+
+/*
+ * A sentence encoder: text to vector. spec is "bert:PATH", PATH a folder as
+ * Hugging Face has it (config.json, tokenizer.json or vocab.txt,
+ * model.safetensors) or a file that llmr import bert packed; dtype "fp32",
+ * "bf16" or "int8" for a folder (NULL: bf16), ignored for a file, which has its
+ * own. A file is read into memory and its digest checked. NULL on failure.
+ * Immutable: any number of threads may use one. An artifact that names an
+ * encoder by digest is opened with llmr_router_open_with, which borrows it:
+ * free the router first.
+ */
+struct llmr_embedder;
+LLMR_API struct llmr_embedder *llmr_embedder_open(const char *spec, const char *dtype,
+	struct llmr_error *err);
+LLMR_API void llmr_embedder_free(struct llmr_embedder *);	/* NULL is fine */
+LLMR_API size_t llmr_embedder_dim(const struct llmr_embedder *);
+/* SHA-256 of what it is made of, 64 hex digits: equal for equal vectors. */
+LLMR_API const char *llmr_embedder_digest(const struct llmr_embedder *);
+/*
+ * The vector of a text of n bytes (any bytes), of unit length, to out
+ * [llmr_embedder_dim]. Allocates working memory; 0, or -1 and code 75.
+ */
+LLMR_API int llmr_embed(const struct llmr_embedder *, const char *text, size_t n, float *out,
+	struct llmr_error *err);
+/*
+ * Vectors of count texts, text[i] of n[i] bytes, to out [count x dim] row by
+ * row, by so many threads (0: the cores granted). The same bytes as one by one,
+ * and much faster.
+ */
+LLMR_API int llmr_embed_batch(const struct llmr_embedder *, const char *const *text, const size_t *n,
+	size_t count, float *out, unsigned threads, struct llmr_error *err);
+/* As llmr_router_open, for an artifact that needs this encoder (NULL: none). */
+LLMR_API struct llmr_router *llmr_router_open_with(const char *path, const struct llmr_embedder *,
+	struct llmr_error *err);
 LLMR_API void llmr_router_free(struct llmr_router *);		/* NULL is fine */
 
 /* The models that it chooses from, in ascending order of name; NULL when i is too large. */

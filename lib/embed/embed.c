@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "embed/encoder.h"
 #include "embed/hashed.h"
 #include "embed/lsa.h"
 #include "embed/prefix.h"
@@ -19,9 +20,9 @@
 #define MIN_DIM 8
 #define BATCH_BLOCK 64
 
-#define MAX_PARTS 3
+#define MAX_PARTS 4
 
-enum kind { KIND_LSA, KIND_HASH, KIND_SHAPE };
+enum kind { KIND_LSA, KIND_HASH, KIND_SHAPE, KIND_BERT };
 
 /* weight: what a part counts for in a join, of the squared length before it is scaled to one. */
 static const struct {
@@ -32,6 +33,7 @@ static const struct {
 	[KIND_LSA] = { "lsa", 256, LSA_MAX_DIM, 1 },
 	[KIND_HASH] = { "hash", 384, HASHED_MAX_DIM, 0.5 },
 	[KIND_SHAPE] = { "shape", SHAPE_DIM, SHAPE_DIM, 0.5 },
+	[KIND_BERT] = { "bert", 0, 4096, 1 },	/* dim: the encoder's */
 };
 #define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -48,11 +50,13 @@ struct embedder {
 	struct prefix *prefix;	/* NULL: none is common */
 	struct lsa *lsa;	/* where KIND_LSA is a part */
 	struct shape *shape;	/* where KIND_SHAPE is */
+	struct encoder *encoder;	/* where KIND_BERT is; borrowed */
 };
 
 struct embed_scratch {
 	struct lsa_scratch *lsa;
 	struct hashed_scratch *hashed;
+	struct encoder_scratch *encoder;
 	struct embed_times times;
 };
 
@@ -65,8 +69,8 @@ kind_parse(struct slice name, enum kind *out, struct err *e)
 			return 0;
 		}
 	}
-	return err_set(e, ERR_INPUT, "embedder \"%.*s\" is not one of lsa, hash, shape or some of "
-		"them joined by +", (int)(name.n < 40 ? name.n : 40), name.p == NULL ? "" : name.p);
+	return err_set(e, ERR_INPUT, "embedder \"%.*s\" is not one of lsa, hash, shape, bert:PATH or "
+		"some of them joined by +", (int)(name.n < 40 ? name.n : 40), name.p == NULL ? "" : name.p);
 }
 
 static bool
@@ -79,19 +83,49 @@ has_part(const struct parts *p, enum kind kind)
 	return false;
 }
 
-/* "lsa+shape" to its parts. */
+/* Does a kind begin here: its name, then the end, a plus or a colon? */
+static bool
+kind_begins(const char *p, const char *end)
+{
+	for (size_t i = 0; i < N_KINDS; i++) {
+		size_t n = strlen(kinds[i].name);
+
+		if ((size_t)(end - p) >= n && memcmp(p, kinds[i].name, n) == 0 &&
+			(p + n == end || p[n] == '+' || p[n] == ':'))
+			return true;
+	}
+	return false;
+}
+
+/* The plus that ends the first part. A path may hold one: there it counts only before the name of a kind. */
+static const char *
+part_end(struct slice name)
+{
+	const char *end = name.p + name.n, *p = name.p;
+	bool path = slice_starts(name, "bert:");
+
+	while (p != NULL && (p = memchr(p, '+', (size_t)(end - p))) != NULL) {
+		if (!path || kind_begins(p + 1, end))
+			return p;
+		p++;
+	}
+	return NULL;
+}
+
+/* "lsa+shape" to its parts. A bert part may carry its place, "bert:PATH". */
 static int
 parts_parse(struct slice name, struct parts *out, struct err *e)
 {
 	*out = (struct parts){ 0 };
 	while (out->n == 0 || name.p != NULL) {
-		const char *plus = name.n == 0 ? NULL : memchr(name.p, '+', name.n);
+		const char *plus = name.n == 0 ? NULL : part_end(name);
 		struct slice one = { name.p, plus == NULL ? name.n : (size_t)(plus - name.p) };
+		struct slice word = slice_starts(one, "bert:") ? SLICE_LIT("bert") : one;
 		enum kind kind = KIND_LSA;
 
-		if (kind_parse(one, &kind, e) < 0)
+		if (kind_parse(word, &kind, e) < 0)
 			return -1;
-		if (has_part(out, kind))
+		if (has_part(out, kind) || out->n == MAX_PARTS)
 			return err_set(e, ERR_INPUT, "embedder: %s is named twice", kinds[kind].name);
 		out->dim[out->n] = kinds[kind].dim;
 		out->kind[out->n++] = kind;
@@ -106,7 +140,27 @@ embed_check_kind(const char *name, struct err *e)
 {
 	struct parts p;
 
-	return parts_parse(slice_str(name), &p, e);
+	if (parts_parse(slice_str(name), &p, e) < 0)
+		return -1;
+	if (has_part(&p, KIND_BERT) && embed_encoder_spec(name).p == NULL)
+		return err_set(e, ERR_INPUT, "embedder bert: where it lies is missing: bert:PATH");
+	return 0;
+}
+
+struct slice
+embed_encoder_spec(const char *name)
+{
+	struct slice rest = slice_str(name);
+
+	while (rest.p != NULL && rest.n > 0) {
+		const char *plus = part_end(rest);
+		struct slice one = { rest.p, plus == NULL ? rest.n : (size_t)(plus - rest.p) };
+
+		if (slice_starts(one, "bert:") && one.n > strlen("bert:"))
+			return one;
+		rest = plus == NULL ? SLICE_NONE : (struct slice){ plus + 1, rest.n - one.n - 1 };
+	}
+	return SLICE_NONE;
 }
 
 static size_t
@@ -137,6 +191,34 @@ check_sizes(const struct parts *p, size_t max_bytes, struct err *e)
 	return 0;
 }
 
+/* The first part whose dimension can be chosen, or the first of all. */
+static size_t
+free_part(const struct parts *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->kind[i] != KIND_SHAPE && p->kind[i] != KIND_BERT)
+			return i;
+	return 0;
+}
+
+/* A bert part has the dimension of its encoder. */
+static int
+take_encoder(struct parts *parts, const struct encoder *encoder, struct err *e)
+{
+	for (size_t i = 0; i < parts->n; i++) {
+		if (parts->kind[i] != KIND_BERT)
+			continue;
+		if (encoder == NULL)
+			return err_set(e, ERR_INPUT, "the embedder needs its encoder: say where it lies with "
+				"--embedder bert:PATH");
+		if (parts->dim[i] != 0 && parts->dim[i] != encoder_dim(encoder))
+			return err_set(e, ERR_INPUT, "bert: dim %zu where the encoder has %zu", parts->dim[i],
+				encoder_dim(encoder));
+		parts->dim[i] = encoder_dim(encoder);
+	}
+	return 0;
+}
+
 /* Defaults in place of zeros, then limits. dim is that of the first part that has a choice. */
 static int
 settle(struct embed_params *p, struct parts *parts, struct err *e)
@@ -146,7 +228,9 @@ settle(struct embed_params *p, struct parts *parts, struct err *e)
 	if (parts_parse(slice_str(p->kind), parts, e) < 0)
 		return -1;
 	if (p->dim != 0)
-		parts->dim[parts->kind[0] == KIND_SHAPE && parts->n > 1] = p->dim;
+		parts->dim[free_part(parts)] = p->dim;
+	if (take_encoder(parts, p->encoder, e) < 0)
+		return -1;
 	if (p->min_df == 0)
 		p->min_df = EMBED_MIN_DF;
 	if (p->max_features == 0)
@@ -208,6 +292,7 @@ embed_fit(const struct embed_params *params, const struct slice *texts, size_t n
 
 	if (settle(&p, &parts, e) < 0 || (m = blank(&parts, p.max_bytes, e)) == NULL)
 		return NULL;
+	m->encoder = has_part(&parts, KIND_BERT) ? p.encoder : NULL;
 	if (prefix_learn(texts, n, &m->prefix, e) < 0)
 		goto fail;
 	if (m->prefix != NULL) {
@@ -274,6 +359,18 @@ embed_kind(const struct embedder *m)
 	return m->name;
 }
 
+struct encoder *
+embed_encoder(const struct embedder *m)
+{
+	return m->encoder;
+}
+
+bool
+embed_varies(const struct embedder *m)
+{
+	return m->encoder != NULL && encoder_bert(m->encoder)->type != GEMM_F32;
+}
+
 void
 embed_free(struct embedder *m)
 {
@@ -296,7 +393,9 @@ embed_scratch_new(const struct embedder *m, struct err *e)
 		if ((m->parts.kind[i] == KIND_LSA &&
 			(s->lsa = lsa_scratch_new(m->lsa, e)) == NULL) ||
 			(m->parts.kind[i] == KIND_HASH &&
-			(s->hashed = hashed_scratch_new(m->parts.dim[i], m->max_bytes, e)) == NULL)) {
+			(s->hashed = hashed_scratch_new(m->parts.dim[i], m->max_bytes, e)) == NULL) ||
+			(m->parts.kind[i] == KIND_BERT &&
+			(s->encoder = encoder_scratch_new(m->encoder, e)) == NULL)) {
 			embed_scratch_free(s);
 			return NULL;
 		}
@@ -311,6 +410,7 @@ embed_scratch_free(struct embed_scratch *s)
 		return;
 	lsa_scratch_free(s->lsa);
 	hashed_scratch_free(s->hashed);
+	encoder_scratch_free(s->encoder);
 	free(s);
 }
 
@@ -339,6 +439,9 @@ embed_part(const struct embedder *m, size_t part, struct slice text, struct embe
 		shape_text(m->shape, text, out);
 		t.tokenize_us = us_between(start, clock_mono_ns());
 		break;
+	case KIND_BERT:
+		encoder_text(m->encoder, text, s->encoder, out, &t);
+		break;
 	}
 	s->times.tokenize_us += t.tokenize_us;
 	s->times.project_us += t.project_us;
@@ -363,18 +466,27 @@ scale_join(const struct embedder *m, float *out)
 		out[j] = squares > 0 ? (float)((double)out[j] / sqrt(squares)) : 0;
 }
 
-void
-embed_text(const struct embedder *m, struct slice text, struct embed_scratch *s, float *out)
+/* All parts, or all but what an encoder left there already. */
+static void
+embed_rest(const struct embedder *m, struct slice text, struct embed_scratch *s, float *out, bool encoded)
 {
 	size_t at = 0;
 
 	s->times = (struct embed_times){ 0, 0 };
 	if (m->prefix != NULL)
 		text = prefix_strip(m->prefix, text);
-	for (size_t i = 0; i < m->parts.n; at += m->parts.dim[i++])
-		embed_part(m, i, text, s, out + at);
+	for (size_t i = 0; i < m->parts.n; at += m->parts.dim[i++]) {
+		if (!encoded || m->parts.kind[i] != KIND_BERT)
+			embed_part(m, i, text, s, out + at);
+	}
 	if (m->parts.n > 1)
 		scale_join(m, out);
+}
+
+void
+embed_text(const struct embedder *m, struct slice text, struct embed_scratch *s, float *out)
+{
+	embed_rest(m, text, s, out, false);
 }
 
 struct embed_times
@@ -398,7 +510,30 @@ batch_part(void *arg, size_t part, unsigned worker)
 	size_t from = part * BATCH_BLOCK, to = from + BATCH_BLOCK;
 
 	for (size_t i = from; i < to && i < b->n; i++)
-		embed_text(b->m, b->texts[i], b->scratch[worker], b->out + i * b->m->dim);
+		embed_rest(b->m, b->texts[i], b->scratch[worker], b->out + i * b->m->dim, true);
+}
+
+/* The encoder's part of every text at once: texts of like length share the products. */
+static int
+encode_batch(const struct embedder *m, const struct slice *texts, size_t n, float *out,
+	struct pool *pool, struct err *e)
+{
+	struct slice *own = NULL;
+	size_t at = 0, part = 0;
+	int r;
+
+	for (; m->parts.kind[part] != KIND_BERT; part++)
+		at += m->parts.dim[part];
+	if (m->prefix != NULL) {
+		if ((own = mem_calloc(n, sizeof(*own), e)) == NULL)
+			return -1;
+		for (size_t i = 0; i < n; i++)
+			own[i] = prefix_strip(m->prefix, texts[i]);
+		texts = own;
+	}
+	r = encoder_batch(m->encoder, texts, n, out + at, m->dim, pool, e);
+	free(own);
+	return r;
 }
 
 int
@@ -409,6 +544,10 @@ embed_batch(const struct embedder *m, const struct slice *texts, size_t n, float
 	size_t threads = pool_threads(pool), made = 0;
 	int r = -1;
 
+	if (m->encoder != NULL && encode_batch(m, texts, n, out, pool, e) < 0)
+		return -1;
+	if (m->encoder != NULL && m->parts.n == 1)
+		return 0;
 	if ((b.scratch = mem_calloc(threads, sizeof(*b.scratch), e)) == NULL)
 		return -1;
 	for (; made < threads; made++) {
@@ -455,6 +594,12 @@ embed_describe(const struct embedder *m, struct jsonw *j)
 		jsonw_kint(j, "prefixes", (int64_t)prefix_count(m->prefix));
 	if (m->lsa != NULL)
 		lsa_describe(m->lsa, j);
+	if (m->encoder != NULL) {
+		jsonw_key(j, "encoder");
+		jsonw_object(j);
+		encoder_describe(m->encoder, j);
+		jsonw_end_object(j);
+	}
 	jsonw_end_object(j);
 }
 
@@ -463,6 +608,7 @@ struct description {
 	struct slice kind;
 	size_t dim, max_bytes, version, shape_version;
 	size_t dims[MAX_PARTS], n_dims;
+	struct slice encoder;		/* JSON object */
 };
 
 static bool
@@ -511,6 +657,8 @@ read_description(struct slice text, struct description *d, struct arena *a, stru
 			ok = read_size(&r, &d->version);
 		else if (slice_is(key, "shape_version"))
 			ok = read_size(&r, &d->shape_version);
+		else if (slice_is(key, "encoder"))
+			ok = jread_skip_raw(&r, &d->encoder);
 		else
 			ok = jread_skip(&r);
 	}
@@ -550,13 +698,18 @@ read_parts(const struct description *d, struct parts *parts, struct err *e)
 }
 
 static struct embedder *
-load(const struct tensorfile *f, const struct description *d, struct err *e)
+load(const struct tensorfile *f, const struct description *d, struct encoder *encoder, struct err *e)
 {
 	struct embedder *m;
 	struct parts parts;
 
-	if (read_parts(d, &parts, e) < 0 || (m = blank(&parts, d->max_bytes, e)) == NULL)
+	if (read_parts(d, &parts, e) < 0 || take_encoder(&parts, encoder, e) < 0)
 		return NULL;
+	if (has_part(&parts, KIND_BERT) && encoder_match(encoder, d->encoder, e) < 0)
+		return NULL;
+	if ((m = blank(&parts, d->max_bytes, e)) == NULL)
+		return NULL;
+	m->encoder = has_part(&parts, KIND_BERT) ? encoder : NULL;
 	if (prefix_load(f, &m->prefix, e) < 0)
 		goto fail;
 	for (size_t i = 0; i < parts.n; i++) {
@@ -574,14 +727,14 @@ fail:
 }
 
 struct embedder *
-embed_load(const struct tensorfile *f, struct slice description, struct err *e)
+embed_load(const struct tensorfile *f, struct slice description, struct encoder *encoder, struct err *e)
 {
 	struct description d = { .kind = SLICE_NONE };
 	struct arena arena = ARENA_INIT;
 	struct embedder *m = NULL;
 
 	if (read_description(description, &d, &arena, e) == 0)
-		m = load(f, &d, e);
+		m = load(f, &d, encoder, e);
 	arena_finish(&arena);
 	return m;
 }

@@ -9,6 +9,7 @@
 #ifndef LLMR_EMBED_EMBED_H
 #define LLMR_EMBED_EMBED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@
 
 struct embedder;
 struct embed_scratch;
+struct encoder;			/* embed/encoder.h */
 struct tensorfile;		/* fmt/safetensors.h */
 struct tensorfile_writer;
 struct jsonw;
@@ -33,12 +35,13 @@ struct embed_times { double tokenize_us, project_us; };
 /* Hyperparameters; 0 / NULL mean default. Names as in llmr-train(1). */
 struct embed_params {
 	/*
-	 * "lsa" (default), "hash", "shape", or some of them joined: "lsa+shape". The
-	 * parts of a join lie side by side, scaled to unit length together; lsa
-	 * counts twice as much as each of the others.
+	 * "lsa" (default), "hash", "shape", "bert:PATH", or some of them joined:
+	 * "lsa+shape". The parts of a join lie side by side, scaled to unit length
+	 * together; lsa and bert count twice as much as each of the others.
 	 */
 	const char *kind;
-	size_t dim;			/* lsa 256, hash 384; of a join's first part that is not shape */
+	struct encoder *encoder;	/* of a bert part: open already, borrowed for the embedder's life; else NULL */
+	size_t dim;			/* lsa 256, hash 384; of a join's first part that is neither shape nor bert */
 	size_t min_df;			/* lsa: distinct queries that hold a term, at least 2, the default */
 	size_t max_features;		/* lsa: vocabulary size limit, EMBED_MAX_FEATURES; highest frequency first */
 	size_t max_bytes;		/* bytes of a prompt that are read, both ends kept: EMBED_MAX_BYTES */
@@ -47,6 +50,8 @@ struct embed_params {
 
 /* Is it the name of an embedder that can be fitted? ERR_INPUT saying which there are. */
 int embed_check_kind(const char *name, struct err *e);
+/* "bert:PATH" within such a name, SLICE_NONE when it has no bert part; name must be one that embed_check_kind takes. */
+struct slice embed_encoder_spec(const char *name);
 /*
  * Learn from n texts; a long beginning that many of them share is left out
  * (embed/prefix). Same bytes for any number of threads.
@@ -61,6 +66,10 @@ uint64_t embed_memory(const struct embed_params *, const struct slice *texts, si
 	uint64_t *kept, size_t *dim);
 size_t embed_dim(const struct embedder *);
 const char *embed_kind(const struct embedder *);
+/* The encoder of a bert part, NULL when there is none. */
+struct encoder *embed_encoder(const struct embedder *);
+/* Does the same text come out a little different on another CPU? With an encoder in bf16 or int8 it does. */
+bool embed_varies(const struct embedder *);
 void embed_free(struct embedder *);
 
 struct embed_scratch *embed_scratch_new(const struct embedder *, struct err *e);
@@ -81,8 +90,11 @@ int embed_save(const struct embedder *, struct tensorfile_writer *, struct err *
 void embed_describe(const struct embedder *, struct jsonw *);
 /*
  * From an artifact: description (JSON text) and tensors, all checked (shapes,
- * finite numbers, indices in bounds). Borrows the tensorfile's memory.
+ * finite numbers, indices in bounds). Borrows the tensorfile's memory, and the
+ * encoder where the description names one (NULL: ERR_INPUT then); it must be
+ * the very same.
  */
-struct embedder *embed_load(const struct tensorfile *, struct slice description, struct err *e);
+struct embedder *embed_load(const struct tensorfile *, struct slice description, struct encoder *,
+	struct err *e);
 
 #endif

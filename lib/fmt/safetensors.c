@@ -42,6 +42,7 @@ struct meta {
 struct tensorfile {
 	char *raw;
 	size_t n;
+	bool mapped;			/* raw by mmap */
 	struct tensor *tensors;		/* sorted by name, fillers left out */
 	size_t n_tensors, cap_tensors;
 	struct meta *metas;		/* sorted by key */
@@ -406,7 +407,10 @@ tensorfile_free(struct tensorfile *f)
 {
 	if (f == NULL)
 		return;
-	free(f->raw);
+	if (f->mapped)
+		(void)munmap(f->raw, f->n);
+	else
+		free(f->raw);
 	free(f->tensors);
 	free(f->metas);
 	arena_finish(&f->arena);
@@ -510,6 +514,37 @@ tensorfile_load(const char *path, struct err *e)
 		err_wrap(e, "%s", path);
 		free(p);
 	}
+	return f;
+}
+
+struct tensorfile *
+tensorfile_map(const char *path, struct err *e)
+{
+	struct tensorfile *f = NULL;
+	struct stat st;
+	void *p;
+	int fd = io_open_read(path, e);
+
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
+		(uint64_t)st.st_size > TENSORFILE_MAX_BYTES) {
+		close(fd);
+		err_set(e, ERR_INPUT, "%s: not a regular file of a usable size", path);
+		return NULL;
+	}
+	p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED)
+		err_sys(e, ERR_IO, "%s: cannot map", path);
+	close(fd);
+	if (p == MAP_FAILED)
+		return NULL;
+	if ((f = tensorfile_take(p, (size_t)st.st_size, e)) == NULL) {
+		err_wrap(e, "%s", path);
+		(void)munmap(p, (size_t)st.st_size);
+		return NULL;
+	}
+	f->mapped = true;
 	return f;
 }
 

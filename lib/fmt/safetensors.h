@@ -49,6 +49,12 @@ void *tensorfile_read(const char *path, size_t *n, struct err *e);
 /* Read into private memory (never mapped). */
 struct tensorfile *tensorfile_load(const char *path, struct err *e);
 /*
+ * Map a regular file instead: starts at once, shares memory between processes.
+ * Whoever can write the file can change it underneath, or end the process by
+ * cutting it short: not for what a signature vouches for.
+ */
+struct tensorfile *tensorfile_map(const char *path, struct err *e);
+/*
  * Parse n bytes at p, which must be 64-byte aligned. On success p belongs to
  * the file (free(3)); on failure it stays the caller's.
  */

@@ -426,6 +426,12 @@ read_mean(const struct tensorfile *f, const char *name, size_t m, float hi, bool
 	return mean;
 }
 
+static double
+probe_tolerance(const struct router *r)
+{
+	return embed_varies(r->embed) ? ARTIFACT_PROBE_TOLERANCE_ROUGH : ARTIFACT_PROBE_TOLERANCE;
+}
+
 /* Compare a JSON array of the probe's scores with what the router says now. */
 static int
 compare_probe(const struct router *r, struct slice scores, const struct router_scratch *s,
@@ -439,7 +445,7 @@ compare_probe(const struct router *r, struct slice scores, const struct router_s
 	if (jread_array(&j))
 		while (jread_element(&j) && jread_double(&j, &want)) {
 			if (n >= r->models.len ||
-			    !(fabs(want - (double)s->score[n]) <= ARTIFACT_PROBE_TOLERANCE))
+			    !(fabs(want - (double)s->score[n]) <= probe_tolerance(r)))
 				return err_set(e, ERR_INPUT, "llmr.probe: score %zu comes out "
 				    "different: the file is damaged or of another version", n);
 			if (want > first) {
@@ -480,7 +486,7 @@ check_probe(const struct router *r, struct slice json, struct err *e)
 	router_route(r, &p, text, s, &c);
 	if (compare_probe(r, scores, s, &gap, e) < 0)
 		goto out;
-	if (gap > 2 * ARTIFACT_PROBE_TOLERANCE &&
+	if (gap > 2 * probe_tolerance(r) &&
 	    c.model != model_of(&r->models, member(json, "model"))) {
 		err_set(e, ERR_INPUT, "llmr.probe: another model is chosen than when it was written");
 		goto out;
@@ -565,7 +571,7 @@ read_rest(struct router *r, const struct tensorfile *f, struct slice hparams, st
 }
 
 static int
-load_parts(struct router *r, const struct tensorfile *f, struct err *e)
+load_parts(struct router *r, const struct tensorfile *f, struct encoder *encoder, struct err *e)
 {
 	struct slice meta[METAS];
 
@@ -582,7 +588,7 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 		    (int)(meta[META_KIND].n < 32 ? meta[META_KIND].n : 32), meta[META_KIND].p);
 	if (read_models(meta[META_MODELS], &r->models, e) < 0 || read_columns(r, f, e) < 0)
 		return -1;
-	r->embed = embed_load(f, meta[META_EMBEDDER], e);
+	r->embed = embed_load(f, meta[META_EMBEDDER], encoder, e);
 	if (r->embed == NULL)
 		return -1;
 	r->d = embed_dim(r->embed);
@@ -601,13 +607,13 @@ load_parts(struct router *r, const struct tensorfile *f, struct err *e)
 }
 
 struct router *
-artifact_take(struct tensorfile *f, struct err *e)
+artifact_take_with(struct tensorfile *f, struct encoder *encoder, struct err *e)
 {
 	struct router *r = mem_calloc(1, sizeof *r, e);
 
 	if (r == NULL)
 		return NULL;
-	if (load_parts(r, f, e) < 0) {
+	if (load_parts(r, f, encoder, e) < 0) {
 		router_free(r);
 		return NULL;
 	}
@@ -616,14 +622,26 @@ artifact_take(struct tensorfile *f, struct err *e)
 }
 
 struct router *
+artifact_take(struct tensorfile *f, struct err *e)
+{
+	return artifact_take_with(f, NULL, e);
+}
+
+struct router *
 artifact_load(const char *path, struct err *e)
+{
+	return artifact_load_with(path, NULL, e);
+}
+
+struct router *
+artifact_load_with(const char *path, struct encoder *encoder, struct err *e)
 {
 	struct tensorfile *f = tensorfile_load(path, e);
 	struct router *r;
 
 	if (f == NULL)
 		return NULL;
-	r = artifact_take(f, e);
+	r = artifact_take_with(f, encoder, e);
 	if (r == NULL) {
 		err_wrap(e, "%s", path);
 		tensorfile_free(f);

@@ -18,8 +18,9 @@
 #include "model/router.h"
 
 #define ARTIFACT_FORMAT "1"
-/* Stored scores of the probe text must come out again this closely. */
+/* Stored scores of the probe text must come out again this closely; or this, where CPUs differ (embed_varies). */
 #define ARTIFACT_PROBE_TOLERANCE 1e-4
+#define ARTIFACT_PROBE_TOLERANCE_ROUGH 2e-2
 
 struct artifact_info {
 	const struct dataset *data;	/* what it was trained on: digests and texts of its queries */
@@ -43,5 +44,11 @@ int artifact_save(const struct router *, const struct artifact_info *, const cha
 struct router *artifact_load(const char *path, struct err *e);
 /* The same for a parsed file; owns it on success only. */
 struct router *artifact_take(struct tensorfile *, struct err *e);
+/*
+ * The same for an artifact that may name an encoder: this one, which must be
+ * the very same and live as long as the router (NULL: none at hand).
+ */
+struct router *artifact_load_with(const char *path, struct encoder *, struct err *e);
+struct router *artifact_take_with(struct tensorfile *, struct encoder *, struct err *e);
 
 #endif

@@ -245,7 +245,8 @@ split_texts(struct comparison *c, struct err *e)
 static int
 base_of_texts(struct comparison *c, uint64_t seed, struct err *e)
 {
-	const struct embed_params p = { .kind = embed_kind(c->r->embed), .seed = seed };
+	const struct embed_params p = { .kind = embed_kind(c->r->embed), .seed = seed,
+		.encoder = embed_encoder(c->r->embed) };
 	float *x = NULL;
 	size_t cells;
 	int r = -1;

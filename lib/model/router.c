@@ -22,6 +22,7 @@ router_free(struct router *r)
 	free(r->table_owned);
 	expect_free(r->expect);
 	embed_free(r->embed);
+	encoder_free(r->encoder);
 	map_finish(&r->models);
 	tensorfile_free(r->file);
 	free(r);

@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "embed/embed.h"
+#include "embed/encoder.h"
 #include "fmt/safetensors.h"
 #include "model/expect.h"
 #include "model/knn.h"
@@ -24,6 +25,7 @@
 struct router {
 	struct tensorfile *file;	/* what everything below borrows from; NULL when just fitted */
 	struct embedder *embed;
+	struct encoder *encoder;	/* what embed borrows, when the router is to free it; else NULL */
 	const struct scorer_kind *kind;
 	void *scorer;			/* a fitted model of that kind */
 	size_t d;			/* dimensions of a vector */

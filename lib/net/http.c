@@ -1,68 +1,20 @@
 #include "net/http.h"
 
 #include <ctype.h>
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include <curl/curl.h>
-
 #include "base/buf.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "net/httpcurl.h"
 #include "net/retry.h"
 
 #define MAX_REDIRECTS 5
 #define POLL_MS 100
 #define DEFAULT_MAX_BYTES ((uint64_t)64 << 20)
-
-/* What we use of libcurl, found by name; the types come from its header. */
-struct curl_fns {
-	__typeof__(curl_global_init) *global_init;
-	__typeof__(curl_version_info) *version_info;
-	__typeof__(curl_easy_init) *easy_init;
-	__typeof__(curl_easy_reset) *easy_reset;
-	__typeof__(curl_easy_setopt) *easy_setopt;
-	__typeof__(curl_easy_getinfo) *easy_getinfo;
-	__typeof__(curl_easy_strerror) *easy_strerror;
-	__typeof__(curl_easy_cleanup) *easy_cleanup;
-	__typeof__(curl_multi_init) *multi_init;
-	__typeof__(curl_multi_add_handle) *multi_add_handle;
-	__typeof__(curl_multi_remove_handle) *multi_remove_handle;
-	__typeof__(curl_multi_perform) *multi_perform;
-	__typeof__(curl_multi_poll) *multi_poll;
-	__typeof__(curl_multi_info_read) *multi_info_read;
-	__typeof__(curl_multi_strerror) *multi_strerror;
-	__typeof__(curl_multi_cleanup) *multi_cleanup;
-	__typeof__(curl_slist_append) *slist_append;
-	__typeof__(curl_slist_free_all) *slist_free_all;
-};
-
-static const struct {
-	const char *name;
-	size_t at;
-} fn_names[] = {
-	{ "curl_global_init", offsetof(struct curl_fns, global_init) },
-	{ "curl_version_info", offsetof(struct curl_fns, version_info) },
-	{ "curl_easy_init", offsetof(struct curl_fns, easy_init) },
-	{ "curl_easy_reset", offsetof(struct curl_fns, easy_reset) },
-	{ "curl_easy_setopt", offsetof(struct curl_fns, easy_setopt) },
-	{ "curl_easy_getinfo", offsetof(struct curl_fns, easy_getinfo) },
-	{ "curl_easy_strerror", offsetof(struct curl_fns, easy_strerror) },
-	{ "curl_easy_cleanup", offsetof(struct curl_fns, easy_cleanup) },
-	{ "curl_multi_init", offsetof(struct curl_fns, multi_init) },
-	{ "curl_multi_add_handle", offsetof(struct curl_fns, multi_add_handle) },
-	{ "curl_multi_remove_handle", offsetof(struct curl_fns, multi_remove_handle) },
-	{ "curl_multi_perform", offsetof(struct curl_fns, multi_perform) },
-	{ "curl_multi_poll", offsetof(struct curl_fns, multi_poll) },
-	{ "curl_multi_info_read", offsetof(struct curl_fns, multi_info_read) },
-	{ "curl_multi_strerror", offsetof(struct curl_fns, multi_strerror) },
-	{ "curl_multi_cleanup", offsetof(struct curl_fns, multi_cleanup) },
-	{ "curl_slist_append", offsetof(struct curl_fns, slist_append) },
-	{ "curl_slist_free_all", offsetof(struct curl_fns, slist_free_all) },
-};
 
 /* A connection of its own for one running request, kept open for the next. */
 struct slot {
@@ -72,7 +24,7 @@ struct slot {
 };
 
 struct http {
-	struct curl_fns fn;
+	struct httpcurl fn;
 	struct http_opts o;		/* strings owned */
 	const char *version;		/* libcurl's */
 	const char *ca_path;		/* the system's folder of certificates, borrowed from libcurl */
@@ -98,22 +50,10 @@ struct run {
 static int
 load_curl(struct http *h, struct err *e)
 {
-	void *dl = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
 	const curl_version_info_data *v;
 
-	if (dl == NULL)
-		return err_set(e, ERR_CONFIG, "%s: install libcurl (Debian: libcurl4)", dlerror());
-	for (size_t i = 0; i < sizeof fn_names / sizeof fn_names[0]; i++) {
-		void *sym = dlsym(dl, fn_names[i].name);
-
-		if (sym == NULL)
-			return err_set(e, ERR_CONFIG, "libcurl lacks %s: version 7.68 or later is needed",
-				fn_names[i].name);
-		memcpy((char *)&h->fn + fn_names[i].at, &sym, sizeof sym);
-	}
-	/* The library stays loaded until the process ends: it keeps threads-wide state of its own. */
-	if (h->fn.global_init(CURL_GLOBAL_DEFAULT) != 0)
-		return err_set(e, ERR_CONFIG, "libcurl cannot be initialised");
+	if (httpcurl_open(&h->fn, e) < 0)
+		return -1;
 	v = h->fn.version_info(CURLVERSION_NOW);
 	h->version = v->version;
 	if (v->version_num >= 0x074600 && v->age >= CURLVERSION_SEVENTH)
@@ -133,7 +73,7 @@ static int
 copy_opts(struct http *h, const struct http_opts *o, struct err *e)
 {
 	const char **strings[] = { &h->o.ca_file, &h->o.user, &h->o.password, &h->o.bearer, &h->o.proxy,
-		&h->o.no_proxy };
+		&h->o.no_proxy, &h->o.unix_socket };
 	int r = 0;
 
 	h->o = *o;
@@ -226,6 +166,7 @@ http_free(struct http *h)
 	wipe(h->o.bearer);
 	wipe(h->o.proxy);
 	wipe(h->o.no_proxy);
+	wipe(h->o.unix_socket);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
@@ -527,6 +468,8 @@ set_limits(struct http *h, CURL *c, double total_timeout)
 		ok &= set(c, CURLOPT_PROXY, h->o.proxy) == CURLE_OK;
 	if (h->o.no_proxy != NULL)
 		ok &= set(c, CURLOPT_NOPROXY, h->o.no_proxy) == CURLE_OK;
+	if (h->o.unix_socket != NULL)
+		ok &= set(c, CURLOPT_UNIX_SOCKET_PATH, h->o.unix_socket) == CURLE_OK;
 	return ok;
 }
 
@@ -607,7 +550,7 @@ has_stalled(struct run *r)
 static CURLcode
 drive(struct run *r, struct slot *s, struct err *e)
 {
-	struct curl_fns *fn = &r->h->fn;
+	struct httpcurl *fn = &r->h->fn;
 	CURLcode out = CURLE_FAILED_INIT;
 	CURLMcode m;
 	CURLMsg *msg;

@@ -12,7 +12,7 @@ static const struct {
 	FN(global_init), FN(version_info), FN(easy_init), FN(easy_reset), FN(easy_setopt), FN(easy_getinfo),
 	FN(easy_strerror), FN(easy_pause), FN(easy_cleanup), FN(multi_init), FN(multi_setopt),
 	FN(multi_add_handle), FN(multi_remove_handle), FN(multi_perform), FN(multi_poll), FN(multi_wakeup),
-	FN(multi_info_read), FN(multi_cleanup), FN(slist_append), FN(slist_free_all),
+	FN(multi_info_read), FN(multi_strerror), FN(multi_cleanup), FN(slist_append), FN(slist_free_all),
 };
 
 int

@@ -28,6 +28,7 @@ struct httpcurl {
 	__typeof__(curl_multi_poll) *multi_poll;
 	__typeof__(curl_multi_wakeup) *multi_wakeup;
 	__typeof__(curl_multi_info_read) *multi_info_read;
+	__typeof__(curl_multi_strerror) *multi_strerror;
 	__typeof__(curl_multi_cleanup) *multi_cleanup;
 	__typeof__(curl_slist_append) *slist_append;
 	__typeof__(curl_slist_free_all) *slist_free_all;

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "serve/httpdlib.h"
 #include "serve/listen.h"
 
 #define STREAM_HIGH ((size_t)256 * 1024)	/* a writer is asked to wait above this */
@@ -68,6 +68,7 @@ struct exchange {
 
 struct httpd {
 	struct httpd_opts o;
+	struct httpdlib lib;
 	struct MHD_Daemon *d;
 	char *unix_path;
 	unsigned port;
@@ -114,7 +115,7 @@ on_connection(void *cls, struct MHD_Connection *c, void **slot, enum MHD_Connect
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		if ((k = calloc(1, sizeof *k)) == NULL)
 			return;
-		k->fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+		k->fd = h->lib.get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 		k->phase = HEADER;
 		k->deadline = after(h->o.header_seconds);
 		pthread_mutex_lock(&h->lock);
@@ -310,7 +311,7 @@ read_stream(void *cls, uint64_t pos, char *p, size_t max)
 		r = x->truncated ? MHD_CONTENT_READER_END_WITH_ERROR : MHD_CONTENT_READER_END_OF_STREAM;
 	} else {
 		x->suspended = true;
-		MHD_suspend_connection(x->c);
+		x->h->lib.suspend_connection(x->c);
 	}
 	pthread_mutex_unlock(&x->lock);
 	return r;
@@ -324,20 +325,20 @@ queue(struct exchange *x)
 	enum MHD_Result ok;
 
 	if (x->streaming)
-		r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, x, NULL);
+		r = x->h->lib.create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, read_stream, x, NULL);
 	else
-		r = MHD_create_response_from_buffer(x->out.len, x->out.p, MHD_RESPMEM_PERSISTENT);
+		r = x->h->lib.create_response_from_buffer(x->out.len, x->out.p, MHD_RESPMEM_PERSISTENT);
 	if (r == NULL)
 		return MHD_NO;
 	if (x->type != NULL)
-		(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, x->type);
+		(void)x->h->lib.add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, x->type);
 	for (size_t i = 0; i < x->n_set; i++)
-		(void)MHD_add_response_header(r, x->set[i].name, x->set[i].value);
+		(void)x->h->lib.add_response_header(r, x->set[i].name, x->set[i].value);
 	/* After a request that was not understood nobody knows where the next one begins. */
 	if (x->refused || x->status == 400 || atomic_load_explicit(&x->h->draining, memory_order_relaxed))
-		(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
-	ok = MHD_queue_response(x->c, x->status, r);
-	MHD_destroy_response(r);
+		(void)x->h->lib.add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+	ok = x->h->lib.queue_response(x->c, x->status, r);
+	x->h->lib.destroy_response(r);
 	return ok;
 }
 
@@ -348,7 +349,7 @@ wake(struct exchange *x)
 	x->ready = true;
 	if (x->suspended) {
 		x->suspended = false;
-		MHD_resume_connection(x->c);
+		x->h->lib.resume_connection(x->c);
 	}
 }
 
@@ -482,11 +483,11 @@ check_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t n_name
 }
 
 static const char *
-ambiguous(struct MHD_Connection *c, const char *version, unsigned *lines)
+ambiguous(const struct exchange *x, const char *version, unsigned *lines)
 {
 	struct strict s = { 0 };
 
-	MHD_get_connection_values_n(c, MHD_HEADER_KIND, check_header, &s);
+	x->h->lib.get_connection_values_n(x->c, MHD_HEADER_KIND, check_header, &s);
 	*lines = s.lines;
 	if (s.lengths + s.codings > 1)
 		return "more than one length of the body";
@@ -515,9 +516,9 @@ on_header(struct exchange *x, const char *version)
 {
 	struct httpd *h = x->h;
 	unsigned lines;
-	const char *why = ambiguous(x->c, version, &lines);
-	const union MHD_ConnectionInfo *size = MHD_get_connection_info(x->c, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-	const char *length = MHD_lookup_connection_value(x->c, MHD_HEADER_KIND, "Content-Length");
+	const char *why = ambiguous(x, version, &lines);
+	const union MHD_ConnectionInfo *size = x->h->lib.get_connection_info(x->c, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	const char *length = x->h->lib.lookup_connection_value(x->c, MHD_HEADER_KIND, "Content-Length");
 	bool crowded;
 
 	if (why != NULL)
@@ -549,7 +550,7 @@ on_request(struct exchange *x)
 	pthread_mutex_lock(&x->lock);
 	if (x->deferred && !x->ready) {
 		x->suspended = true;
-		MHD_suspend_connection(x->c);
+		x->h->lib.suspend_connection(x->c);
 		pthread_mutex_unlock(&x->lock);
 		return MHD_YES;
 	}
@@ -562,7 +563,7 @@ on_request(struct exchange *x)
 static struct exchange *
 exchange_new(struct httpd *h, struct MHD_Connection *c, const char *path, const char *method)
 {
-	const union MHD_ConnectionInfo *i = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	const union MHD_ConnectionInfo *i = h->lib.get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct exchange *x = i->socket_context == NULL ? NULL : calloc(1, sizeof *x);
 
 	if (x == NULL)
@@ -614,8 +615,12 @@ on_completed(void *cls, struct MHD_Connection *c, void **slot, enum MHD_RequestT
 	(void)code;
 	if (x == NULL)
 		return;
-	if (x->deferred)
+	if (x->deferred) {
 		unwatch(x);
+		/* Whoever answered it and woke us may not have let go of the lock yet. */
+		pthread_mutex_lock(&x->lock);
+		pthread_mutex_unlock(&x->lock);
+	}
 	if (!x->refused && h->o.done != NULL)
 		h->o.done(h->o.ctx, x);
 	set_phase(h, x->conn, IDLE, after(h->o.idle_seconds));
@@ -647,13 +652,13 @@ exchange_path(const struct exchange *x)
 const char *
 exchange_query(const struct exchange *x, const char *name)
 {
-	return MHD_lookup_connection_value(x->c, MHD_GET_ARGUMENT_KIND, name);
+	return x->h->lib.lookup_connection_value(x->c, MHD_GET_ARGUMENT_KIND, name);
 }
 
 const char *
 exchange_header(const struct exchange *x, const char *name)
 {
-	return MHD_lookup_connection_value(x->c, MHD_HEADER_KIND, name);
+	return x->h->lib.lookup_connection_value(x->c, MHD_HEADER_KIND, name);
 }
 
 struct slice
@@ -669,7 +674,7 @@ exchange_peer(struct exchange *x)
 
 	if (x->peer[0] != '\0')
 		return x->peer;
-	i = MHD_get_connection_info(x->c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	i = x->h->lib.get_connection_info(x->c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	strcpy(x->peer, "unix");
 	if (i != NULL && i->client_addr != NULL && i->client_addr->sa_family == AF_INET)
 		(void)inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->client_addr)->sin_addr, x->peer,
@@ -726,6 +731,8 @@ fill_defaults(struct httpd_opts *o)
 static int
 read_tls(struct httpd *h, struct err *e)
 {
+	if (h->o.tls_cert == NULL && h->o.tls_key != NULL)
+		return err_set(e, ERR_CONFIG, "%s: a key needs its certificate", h->o.tls_key);
 	if (h->o.tls_cert == NULL)
 		return 0;
 	if (h->o.tls_key == NULL)
@@ -748,6 +755,8 @@ start_daemon(struct httpd *h, int fd, struct err *e)
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, h },
 		{ MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL },
 	};
+	/* Above the library's default, which still speaks TLS 1.0. */
+	static const char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 	unsigned flags = MHD_USE_EPOLL_INTERNALLY | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
 	size_t n = 6;
 
@@ -757,9 +766,10 @@ start_daemon(struct httpd *h, int fd, struct err *e)
 		flags |= MHD_USE_TLS;
 		opts[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, h->cert.p };
 		opts[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, h->key.p };
+		opts[n++] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)priorities };
 	}
 	opts[n] = (struct MHD_OptionItem){ MHD_OPTION_END, 0, NULL };
-	h->d = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, MHD_OPTION_ARRAY, opts, MHD_OPTION_END);
+	h->d = h->lib.start_daemon(flags, 0, NULL, NULL, on_access, h, MHD_OPTION_ARRAY, opts, MHD_OPTION_END);
 	if (h->d == NULL)
 		return err_set(e, ERR_CONFIG, h->o.tls_cert != NULL ? "%s: certificate or key is not usable"
 			: "%s: the server did not start", h->o.tls_cert != NULL ? h->o.tls_cert : h->o.listen);
@@ -779,7 +789,8 @@ httpd_start(const struct httpd_opts *o, struct err *e)
 	fill_defaults(&h->o);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_mutex_init(&h->watch_lock, NULL);
-	if (read_tls(h, e) < 0 || (fd < 0 && (fd = listen_open(o->listen, &h->unix_path, e)) < 0))
+	if (httpdlib_open(&h->lib, e) < 0 || read_tls(h, e) < 0 ||
+	    (fd < 0 && (fd = listen_open(o->listen, &h->unix_path, e)) < 0))
 		goto fail;
 	h->port = listen_port(fd);
 	if ((h->watch = epoll_create1(EPOLL_CLOEXEC)) < 0 ||
@@ -809,7 +820,7 @@ httpd_quiesce(struct httpd *h)
 	int fd;
 
 	atomic_store(&h->draining, true);
-	if ((fd = MHD_quiesce_daemon(h->d)) >= 0)
+	if ((fd = h->lib.quiesce_daemon(h->d)) >= 0)
 		(void)close(fd);
 }
 
@@ -839,7 +850,7 @@ httpd_stop(struct httpd *h)
 	if (h == NULL)
 		return;
 	if (h->d != NULL)
-		MHD_stop_daemon(h->d);
+		h->lib.stop_daemon(h->d);
 	atomic_store(&h->stop, true);
 	if (h->timing)
 		(void)pthread_join(h->timer, NULL);

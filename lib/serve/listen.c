@@ -143,11 +143,37 @@ listen_local(const char *address)
 	return strcmp(host, "::1") == 0 || strcmp(host, "localhost") == 0;
 }
 
-int
-listen_inherited(const char *pid, const char *fds)
+bool
+listen_local_fd(int fd)
 {
+	struct sockaddr_storage a;
+	socklen_t n = sizeof a;
+
+	if (getsockname(fd, (void *)&a, &n) < 0)
+		return false;
+	if (a.ss_family == AF_INET)
+		return (ntohl(((struct sockaddr_in *)(void *)&a)->sin_addr.s_addr) >> 24) == 127;
+	if (a.ss_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)(void *)&a)->sin6_addr);
+	return a.ss_family == AF_UNIX;
+}
+
+int
+listen_inherited(const char *pid, const char *fds, int *fd, struct err *e)
+{
+	int type = 0, listening = 0, flags;
+	socklen_t n = sizeof type;
+
+	*fd = -1;
 	if (pid == NULL || fds == NULL || strtol(pid, NULL, 10) != (long)getpid() || strtol(fds, NULL, 10) < 1)
-		return -1;
-	(void)fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC);
-	return FIRST_FD;
+		return 0;
+	if (getsockopt(FIRST_FD, SOL_SOCKET, SO_TYPE, &type, &n) < 0 || type != SOCK_STREAM ||
+	    getsockopt(FIRST_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) < 0 || !listening)
+		return err_set(e, ERR_CONFIG, "LISTEN_FDS: descriptor %d is not a listening stream socket", FIRST_FD);
+	/* A thread that waits in accept for a client that another thread took would never come back. */
+	if ((flags = fcntl(FIRST_FD, F_GETFL)) < 0 || fcntl(FIRST_FD, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	    fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) < 0)
+		return err_sys(e, ERR_CONFIG, "LISTEN_FDS: descriptor %d", FIRST_FD);
+	*fd = FIRST_FD;
+	return 0;
 }

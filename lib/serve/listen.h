@@ -21,7 +21,14 @@ int listen_open(const char *address, char **path, struct err *e);
 unsigned listen_port(int fd);
 /* Does the address reach this machine alone (loopback or unix)? A malformed one does not. */
 bool listen_local(const char *address);
-/* The first socket that the service manager hands over (sd_listen_fds(3)); LISTEN_PID, LISTEN_FDS. -1 none. */
-int listen_inherited(const char *pid, const char *fds);
+/*
+ * The first socket that the service manager hands over (sd_listen_fds(3)), made
+ * non-blocking, when pid (LISTEN_PID) is this process and fds (LISTEN_FDS) says
+ * that there is one: 0 and *fd, which is -1 when none is handed over. -1 and
+ * ERR_CONFIG when it is not a listening stream socket.
+ */
+int listen_inherited(const char *pid, const char *fds, int *fd, struct err *e);
+/* Does what the socket is bound to reach this machine alone? */
+bool listen_local_fd(int fd);
 
 #endif

@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.request
 
+import encoder_peer
 import kinds
 import quality
 import s3_peer
@@ -170,7 +171,8 @@ def main():
     print("| work | peer | peer's figure | llmr | ratio | bar |\n| --- | --- | --- | --- | --- | --- |")
     os.environ.pop("OPENBLAS_CORETYPE", None)
     rows = {"convert": bench_convert, "train": bench_train, "extract": bench_extract, "knn": bench_knn,
-            "s3": lambda: s3_peer.bench_s3(row), "sign": lambda: sign_peer.bench_sign(row)}
+            "s3": lambda: s3_peer.bench_s3(row), "sign": lambda: sign_peer.bench_sign(row),
+            "encoder": lambda: encoder_peer.bench_encoder(row)}
     for name, bench in kinds.ROWS.items():
         rows[name] = lambda bench=bench: bench(row, WORK, RUNS)
     for name, bench in quality.ROWS.items():

@@ -7,9 +7,10 @@ equal $? 0 "make install into a staging folder"
 for f in bin/llmr lib/libllmr.a lib/libllmr.so lib/pkgconfig/llmr.pc include/llmr.h share/man/man1/llmr.1 \
 	share/man/man1/llmr-train.1 share/man/man5/llmr-artifact.5 share/man/man7/llmr-tutorial.7 \
 	share/bash-completion/completions/llmr share/zsh/site-functions/_llmr share/fish/vendor_completions.d/llmr.fish \
-	share/llmr/attributes.yaml; do
+	share/llmr/attributes.yaml lib/systemd/system/llmr.socket share/llmr/kubernetes/deployment.yaml; do
 	if [ -e "stage/usr/$f" ]; then pass "installed $f"; else fail "installed $f" "$(tail -n 3 install.log)"; fi
 done
+match stage/usr/lib/systemd/system/llmr.service '^ExecStart=/usr/bin/llmr serve ' "the unit names the installed binary"
 ok "the installed binary runs" stage/usr/bin/llmr --version
 
 # A gateway's view: the public header and library alone.

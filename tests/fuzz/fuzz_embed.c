@@ -43,7 +43,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		free(p);
 		return 0;
 	}
-	m = embed_load(f, tensorfile_meta(f, "llmr.embedder"), NULL);
+	m = embed_load(f, tensorfile_meta(f, "llmr.embedder"), NULL, NULL);
 	if (m != NULL)
 		use(m);
 	embed_free(m);

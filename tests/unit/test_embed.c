@@ -207,7 +207,7 @@ Test(embed, round_trip)
 		save(m, path, digest);
 		f = tensorfile_load(path, &e);
 		cr_assert(f != NULL, "%s", e.msg);
-		l = embed_load(f, tensorfile_meta(f, "llmr.embedder"), &e);
+		l = embed_load(f, tensorfile_meta(f, "llmr.embedder"), NULL, &e);
 		cr_assert(l != NULL, "%s", e.msg);
 		cr_expect(embed_dim(l) == dim);
 		s = embed_scratch_new(m, &e);
@@ -334,15 +334,15 @@ Test(embed, refuses_descriptions)
 	f = tensorfile_load(path, &e);
 	unlink(path);
 	cr_assert(f != NULL);
-	m = embed_load(f, slice_str(good), &e);
+	m = embed_load(f, slice_str(good), NULL, &e);
 	cr_expect(m != NULL, "%s", e.msg);
 	embed_free(m);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		e = (struct err)ERR_INIT;
-		cr_expect(embed_load(f, slice_str(bad[i]), &e) == NULL, "case %zu", i);
+		cr_expect(embed_load(f, slice_str(bad[i]), NULL, &e) == NULL, "case %zu", i);
 		cr_expect(e.code == ERR_INPUT && e.msg[0] != '\0', "case %zu: %s", i, e.msg);
 	}
-	cr_expect(embed_load(f, SLICE_NONE, &e) == NULL);
+	cr_expect(embed_load(f, SLICE_NONE, NULL, &e) == NULL);
 	tensorfile_free(f);
 }
 
@@ -376,7 +376,7 @@ Test(embed, refuses_tensors)
 		tensorfile_writer_free(out);
 		f = tensorfile_load(path, &e);
 		cr_assert(f != NULL, "%s", e.msg);
-		m = embed_load(f, slice_str(text), &e);
+		m = embed_load(f, slice_str(text), NULL, &e);
 		cr_expect((m != NULL) == (c == 0), "case %d: %s", c, e.msg);
 		embed_free(m);
 		tensorfile_free(f);
