@@ -591,7 +591,7 @@ static const struct opt export_bundle_opts[] = {
 	CHANNEL_OPT,
 	{ .l = "with-binary", .type = OPT_FLAG,
 	  .help = "put in this program, its man pages and the public keys" },
-	{ .l = "encoder", .type = OPT_DIR, .arg = "DIR", .help = "put in the text encoder that the router needs: its folder" },
+	{ .l = "encoder", .type = OPT_DIR, .arg = "DIR", .help = "put in the folder of the router's text encoder" },
 	WRITING_OPTS, REGISTRY_OPTS,
 	{ .l = NULL }
 };
