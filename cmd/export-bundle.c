@@ -1,5 +1,6 @@
 /* llmr export-bundle - one version in one signed file, to carry across an air gap. */
 #include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -94,6 +95,35 @@ add_program(struct ctx *c, struct extras *x)
 	return r;
 }
 
+/* --encoder: a file, or a folder with all that is below it but hidden files. */
+static int
+add_encoder(struct extras *x, const char *path, const char *name, unsigned depth, struct err *e)
+{
+	DIR *d = opendir(path);
+	int r = 0;
+
+	if (d == NULL && errno == ENOTDIR)
+		return add(x, "", name, path, e);
+	if (d == NULL)
+		return err_sys(e, ERR_NOINPUT, "--encoder: %s", path);
+	if (depth == 0)
+		r = err_set(e, ERR_INPUT, "--encoder: %s: folders are too deep", path);
+	for (const struct dirent *t; r == 0 && (t = readdir(d)) != NULL;) {
+		struct buf below = BUF_INIT, inside = BUF_INIT;
+
+		if (t->d_name[0] == '.')
+			continue;
+		buf_printf(&below, "%s/%s", path, t->d_name);
+		buf_printf(&inside, "%s/%s", name, t->d_name);
+		if ((r = buf_ok(&below, e)) == 0 && (r = buf_ok(&inside, e)) == 0)
+			r = add_encoder(x, below.p, inside.p, depth - 1, e);
+		buf_finish(&below);
+		buf_finish(&inside);
+	}
+	(void)closedir(d);
+	return r;
+}
+
 static int
 by_name(const void *a, const void *b)
 {
@@ -131,7 +161,7 @@ cmd_export_bundle(struct ctx *c)
 	struct version v = { .n = 0 };
 	struct extras x = { .arena = ARENA_INIT };
 	struct reg g = { .hosts = { .n = 0 } };
-	const char *out = opt_str(c, "output");
+	const char *out = opt_str(c, "output"), *encoder = opt_str(c, "encoder");
 	int r = -1;
 
 	if (reg_name(c, c->args[0]) == NULL || reg_channel(c) == NULL)
@@ -145,7 +175,8 @@ cmd_export_bundle(struct ctx *c)
 		goto out;
 	}
 	if (load(c, &g, c->args[0], c->n_args > 1 ? c->args[1] : NULL, &v) < 0 ||
-	    (opt_flag(c, "with-binary") && add_program(c, &x) < 0))
+	    (opt_flag(c, "with-binary") && add_program(c, &x) < 0) ||
+	    (encoder != NULL && add_encoder(&x, encoder, "encoder", 4, &c->err) < 0))
 		goto out;
 	if (x.n > 0)
 		qsort(x.v, x.n, sizeof *x.v, by_name);

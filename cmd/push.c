@@ -65,17 +65,37 @@ print_json(const struct version *v, const struct publish *p, const char *where)
 	buf_finish(&b);
 }
 
-/* What to write into a gateway's configuration. */
+static bool
+ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), k = strlen(end);
+
+	return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+/* The artifact among the files, for model_path. */
+static const char *
+artifact(const struct version *v)
+{
+	for (size_t i = 0; i < v->n; i++)
+		if (ends_with(v->files[i].path, ".safetensors"))
+			return v->files[i].path;
+	return "FILE.safetensors";
+}
+
+/* How 'llmr serve' gets it: a follower beside it, and what to write into its configuration. */
 static void
 print_snippet(struct ctx *c, const struct version *v, const struct publish *p, const char *where)
 {
-	out_printf("\n# llmr serve takes it from here:\n");
-	out_printf("router_settings:\n  routing_strategy: llmr\n  routing_strategy_args:\n");
-	out_printf("    model_registry: %s\n    model_name: %s\n    model_channel: %s\n", where, v->name,
-	    p->channel);
-	if (opt_count(c, "public-key") > 0)
-		out_printf("    model_public_key: %s\n", opt_nth(c, "public-key", 0));
-	out_printf("    hot_reload: true\n    reload_interval: 60\n");
+	const char *key = opt_count(c, "public-key") > 0 ? opt_nth(c, "public-key", 0) : NULL;
+
+	out_printf("\n# Beside 'llmr serve' runs, in the same folder:\n#   llmr pull %s --name %s --channel %s%s%s "
+	    "--watch\n", where, v->name, p->channel, key != NULL ? " -p " : "", key != NULL ? key : "");
+	out_printf("router_settings:\n  routing_strategy: llmrouter-custom\n  routing_strategy_args:\n"
+	    "    model_path: %s/current/%s\n    hot_reload: true\n    reload_interval: 60\n", v->name, artifact(v));
+	if (key != NULL)
+		out_printf("general_settings:\n  require_signature: true\n  public_key: %s%s\n",
+		    key[0] == '/' || key[0] == '.' ? "" : "./", key);
 	out_printf("# The Python gateway loads pickles, not this file: it can follow the registry only as a\n"
 	    "# folder, and ask 'llmr serve' for its decisions.\n");
 }

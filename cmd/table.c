@@ -593,6 +593,7 @@ static const struct opt export_bundle_opts[] = {
 	CHANNEL_OPT,
 	{ .l = "with-binary", .type = OPT_FLAG,
 	  .help = "put in this program, its man pages and the public keys" },
+	{ .l = "encoder", .type = OPT_DIR, .arg = "DIR", .help = "put in the folder of the router's text encoder" },
 	WRITING_OPTS, REGISTRY_OPTS,
 	{ .l = NULL }
 };
@@ -735,7 +736,7 @@ const struct command commands[] = {
 	  .opts = pull_opts, .run = cmd_pull, .exits = "1 65 66 69 73 74 75 77 78 130",
 	  .see_also = "llmr-push(1) llmr-rollback(1) llmr-registry(5)" },
 	{ .name = "list", .group = "registry", .summary = "list channels, aliases and versions of a registry",
-	  .operands = "[NAME]", .operand_choices = "", .max_args = 1, .opts = list_opts, .run = cmd_list,
+	  .operands = "[REGISTRY] [NAME]", .operand_choices = "", .max_args = 2, .opts = list_opts, .run = cmd_list,
 	  .exits = "65 66 69 74 77 78 130", .see_also = "llmr-show(1) llmr-registry(5)" },
 	{ .name = "show", .group = "registry", .summary = "show one version of a model in a registry",
 	  .operands = "NAME [VERSION]", .operand_choices = "", .min_args = 1, .max_args = 2,

@@ -419,6 +419,7 @@ _llmr() {
 		case $prev in
 		--output|-o) _llmr_files; return ;;
 		--channel|-c) COMPREPLY=(); return ;;
+		--encoder) _llmr_dirs; return ;;
 		--secret-key|-s) _llmr_files; return ;;
 		--password-file) _llmr_files; return ;;
 		--password-fd) COMPREPLY=(); return ;;
@@ -576,7 +577,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --grace --keep --dry-run --force --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	export-bundle)
-		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --encoder --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import-bundle)
 		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

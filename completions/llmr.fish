@@ -446,6 +446,7 @@ complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a export
 complete -c llmr -n '__llmr_is export-bundle' -l output -s o -r -F -d 'bundle to write (.tar)'
 complete -c llmr -n '__llmr_is export-bundle' -l channel -s c -x -d 'channel'
 complete -c llmr -n '__llmr_is export-bundle' -l with-binary -d 'put in this program, its man pages and the public keys'
+complete -c llmr -n '__llmr_is export-bundle' -l encoder -x -a '(__fish_complete_directories)' -d 'put in the folder of the router'\''s text encoder'
 complete -c llmr -n '__llmr_is export-bundle' -l secret-key -s s -r -F -d 'key to sign with'
 complete -c llmr -n '__llmr_is export-bundle' -l password-file -r -F -d 'file whose first line is the secret key'\''s password; or LLMR_PASSWORD'
 complete -c llmr -n '__llmr_is export-bundle' -l password-fd -x -d 'descriptor to read the password from'

@@ -193,6 +193,11 @@ reg_name(struct ctx *c, const char *text)
 		err_set(&c->err, ERR_USAGE, "--name: which model?");
 		return NULL;
 	}
+	if (strncmp(text, "dir:", 4) == 0 || strncmp(text, "s3://", 5) == 0) {
+		err_set(&c->err, ERR_USAGE, "'%s': the name of a model is expected here: give the registry by "
+		    "--registry", text);
+		return NULL;
+	}
 	return layout_check("name of the model", text, ERR_USAGE, &c->err) < 0 ? NULL : text;
 }
 

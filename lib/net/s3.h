@@ -89,6 +89,7 @@ struct s3_info {
 	uint8_t sha256[32];
 	int64_t server_us;	/* the server's Date (full seconds), 0 when absent: for leases */
 	char request_id[64];
+	bool no_bucket;		/* of S3_NOT_FOUND: it is the bucket that is not there */
 	bool uncertain;		/* an earlier try's answer was lost: S3_PRECONDITION may be our own write.
 				   Read the object to know. */
 };
@@ -134,8 +135,8 @@ struct s3_fetch {
 };
 
 /*
- * GET into a file, the digest computed in a thread beside the transfer; at most
- * 4 MiB of buffers. got (NULL is fine) gets the digest of the whole. S3_CHANGED
+ * GET into a file, the digest computed in a thread beside the transfer, out of
+ * at most 1 MiB of buffers. got (NULL is fine) gets the digest of the whole. S3_CHANGED
  * when size or digest differ: the file's content is then not to be used.
  * The file is not synced. On S3_UNAVAILABLE or ERR_INTR what came is in the
  * file, its length a valid offset for the next call.

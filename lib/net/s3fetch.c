@@ -1,19 +1,13 @@
 #include "net/s3fetch.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/mem.h"
 #include "fmt/hash.h"
+#include "net/sink.h"
 
 #define UNKNOWN_BYTES ((uint64_t)16 << 30)	/* the time-out of an object whose size nobody told */
 #define PROGRESS ((uint64_t)1 << 20)		/* this much more begins the tries anew */
-#define HASH_PIECE ((size_t)256 << 10)
-#define THREAD_ABOVE ((uint64_t)2 << 20)
 
 /* One object on its way, over several connections if need be. */
 struct getting {
@@ -163,55 +157,10 @@ s3fetch_get(struct s3 *s, const struct s3_get *g, uint64_t expect_bytes, struct 
 
 struct filing {
 	const struct s3_fetch *f;
-	uint64_t written;		/* bytes of the file that are there, under lock when threaded */
-	uint64_t hashed;
-	struct sha256 hash;
-	uint8_t *piece;			/* [HASH_PIECE] */
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t more;
-	bool threaded, over;		/* over: no more bytes will come */
+	struct sink *sink;		/* NULL before the head of an answer */
+	uint64_t got;			/* bytes of the file that came, in the file or in the sink */
 	bool wants_digest;
-	int read_errno;			/* of the hashing thread, 0 none; EIO also for an early end */
 };
-
-/* Digest of what is in the file from hashed to upto. */
-static void
-hash_file(struct filing *x, uint64_t upto)
-{
-	while (x->hashed < upto && x->read_errno == 0) {
-		size_t n = upto - x->hashed < HASH_PIECE ? (size_t)(upto - x->hashed) : HASH_PIECE;
-		ssize_t got = pread(x->f->fd, x->piece, n, (off_t)x->hashed);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0) {
-			x->read_errno = got < 0 ? errno : EIO;
-			return;
-		}
-		sha256_add(&x->hash, x->piece, (size_t)got);
-		x->hashed += (uint64_t)got;
-	}
-}
-
-static void *
-hash_thread(void *arg)
-{
-	struct filing *x = arg;
-	uint64_t upto;
-	bool over;
-
-	do {
-		pthread_mutex_lock(&x->lock);
-		while (x->written == x->hashed && !x->over)
-			pthread_cond_wait(&x->more, &x->lock);
-		upto = x->written;
-		over = x->over;
-		pthread_mutex_unlock(&x->lock);
-		hash_file(x, upto);
-	} while (!over && x->read_errno == 0);
-	return NULL;
-}
 
 static int
 file_head(void *ctx, const struct s3_info *info, struct err *e)
@@ -222,73 +171,26 @@ file_head(void *ctx, const struct s3_info *info, struct err *e)
 	if (f->size_bytes != UINT64_MAX && info->size_bytes != f->size_bytes)
 		return err_set(e, ERR_INPUT, "the object has %llu bytes, %llu are expected",
 			(unsigned long long)info->size_bytes, (unsigned long long)f->size_bytes);
-	if (!x->wants_digest || (f->offset == 0 && info->size_bytes < THREAD_ABOVE))
-		return 0;
-	if ((x->piece = mem_calloc(1, HASH_PIECE, e)) == NULL)
-		return -1;
-	x->threaded = pthread_create(&x->thread, NULL, hash_thread, x) == 0;
-	return 0;
+	x->sink = sink_open(f->fd, f->offset, info->size_bytes, x->wants_digest, e);
+	return x->sink == NULL ? -1 : 0;
 }
 
 static int
 file_bytes(void *ctx, const void *p, size_t n, struct err *e)
 {
 	struct filing *x = ctx;
-	const char *from = p;
-	size_t done = 0;
 
-	while (done < n) {
-		ssize_t k = pwrite(x->f->fd, from + done, n - done, (off_t)(x->written + done));
-
-		if (k < 0 && errno == EINTR)
-			continue;
-		if (k <= 0)
-			return err_sys(e, ERR_IO, "%s: cannot be written", x->f->key);
-		done += (size_t)k;
-	}
-	if (x->threaded) {
-		pthread_mutex_lock(&x->lock);
-		x->written += n;
-		pthread_cond_signal(&x->more);
-		pthread_mutex_unlock(&x->lock);
-	} else {
-		x->written += n;
-		if (x->wants_digest && x->piece == NULL)
-			sha256_add(&x->hash, p, n);
-	}
+	if (sink_add(x->sink, p, n, e) < 0)
+		return err_wrap(e, "%s", x->f->key);
+	x->got += n;
 	if (x->f->on_bytes != NULL)
-		x->f->on_bytes(x->f->ctx, x->written);
+		x->f->on_bytes(x->f->ctx, x->got);
 	return 0;
 }
 
-/* The rest of the digest; the thread ends. */
-static void
-finish_hash(struct filing *x)
-{
-	if (x->threaded) {
-		pthread_mutex_lock(&x->lock);
-		x->over = true;
-		pthread_cond_signal(&x->more);
-		pthread_mutex_unlock(&x->lock);
-		(void)pthread_join(x->thread, NULL);
-	}
-	if (x->piece != NULL)
-		hash_file(x, x->written);
-	free(x->piece);
-	x->piece = NULL;
-}
-
 static enum s3_outcome
-check_digest(struct filing *x, uint8_t got[32], struct err *e)
+check_digest(const struct filing *x, const uint8_t digest[32], uint8_t got[32], struct err *e)
 {
-	uint8_t digest[32];
-
-	if (x->read_errno != 0) {
-		errno = x->read_errno;
-		err_sys(e, ERR_IO, "%s: cannot be read back", x->f->key);
-		return S3_FAILED;
-	}
-	sha256_final(&x->hash, digest);
 	if (got != NULL)
 		memcpy(got, digest, 32);
 	if (x->f->sha256 != NULL && memcmp(digest, x->f->sha256, 32) != 0) {
@@ -316,22 +218,22 @@ whole_already(struct s3 *s, struct filing *x, struct s3_info *info, struct err *
 enum s3_outcome
 s3fetch_file(struct s3 *s, const struct s3_fetch *f, uint8_t got[32], struct s3_info *info, struct err *e)
 {
-	struct filing x = { .f = f, .written = f->offset, .wants_digest = got != NULL || f->sha256 != NULL };
+	struct filing x = { .f = f, .got = f->offset, .wants_digest = got != NULL || f->sha256 != NULL };
 	struct s3_get g = { .key = f->key, .if_match = f->if_match, .offset = f->offset, .on_head = file_head,
 		.on_body = file_bytes, .ctx = &x };
+	struct err later = ERR_INIT;
+	uint8_t digest[32];
 	enum s3_outcome out;
 
-	pthread_mutex_init(&x.lock, NULL);
-	pthread_cond_init(&x.more, NULL);
-	sha256_init(&x.hash);
+	sha256_bytes("", 0, digest);
 	if (f->size_bytes != UINT64_MAX && f->offset > 0 && f->offset >= f->size_bytes)
 		out = whole_already(s, &x, info, e);
 	else
 		out = s3fetch_get(s, &g, f->size_bytes == UINT64_MAX ? 0 : f->size_bytes, info, e);
-	finish_hash(&x);
-	if (out == S3_OK && x.wants_digest)
-		out = check_digest(&x, got, e);
-	pthread_cond_destroy(&x.more);
-	pthread_mutex_destroy(&x.lock);
-	return out;
+	if (sink_close(x.sink, digest, &later) < 0 && out == S3_OK) {
+		*e = later;
+		err_wrap(e, "%s", f->key);
+		out = S3_FAILED;
+	}
+	return out == S3_OK && x.wants_digest ? check_digest(&x, digest, got, e) : out;
 }

@@ -336,7 +336,7 @@ s3req_info(const struct s3ans *ans, struct s3_info *out)
 	*out = (struct s3_info){ .size_bytes = h->has_range && h->total != UINT64_MAX ? h->total :
 		h->has_length && ans->status < 300 ? h->length : 0, .modified_us = h->modified_s * 1000000,
 		.server_us = h->date_s * 1000000, .has_sha256 = h->has_checksum || h->has_meta,
-		.uncertain = ans->lost };
+		.uncertain = ans->lost, .no_bucket = strcmp(ans->error.code, "NoSuchBucket") == 0 };
 	memcpy(out->etag, h->etag, sizeof out->etag);
 	memcpy(out->request_id, h->request_id, sizeof out->request_id);
 	memcpy(out->sha256, h->has_checksum ? h->checksum : h->meta, sizeof out->sha256);

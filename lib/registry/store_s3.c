@@ -47,6 +47,13 @@ take_info(const struct s3_info *from, struct store_info *to)
 	memcpy(to->etag, from->etag, sizeof from->etag);
 }
 
+/* Of a read: a bucket that is not there is a fault, not an object that is absent. */
+static enum store_outcome
+read_outcome(enum s3_outcome o, const struct s3_info *i, struct err *e)
+{
+	return o == S3_NOT_FOUND && i->no_bucket ? STORE_FAILED : outcome(o, e);
+}
+
 static enum store_outcome
 s3_store_get(void *impl, const char *key, const char *if_none_match, size_t max, struct buf *out,
 	struct store_info *info, struct err *e)
@@ -56,7 +63,7 @@ s3_store_get(void *impl, const char *key, const char *if_none_match, size_t max,
 	enum s3_outcome o = s3_get_buf(b->s3, key, if_none_match, max, out, &i, e);
 
 	take_info(&i, info);
-	return outcome(o, e);
+	return read_outcome(o, &i, e);
 }
 
 static struct s3_fetch
@@ -76,7 +83,7 @@ s3_store_fetch(void *impl, const struct store_fetch *q, uint8_t got[32], struct 
 	enum s3_outcome o = s3_fetch(b->s3, &f, got, &i, e);
 
 	take_info(&i, info);
-	return outcome(o, e);
+	return read_outcome(o, &i, e);
 }
 
 static enum store_outcome
@@ -87,7 +94,7 @@ s3_store_head(void *impl, const char *key, struct store_info *info, struct err *
 	enum s3_outcome o = s3_head(b->s3, key, &i, e);
 
 	take_info(&i, info);
-	return outcome(o, e);
+	return read_outcome(o, &i, e);
 }
 
 static struct s3_put

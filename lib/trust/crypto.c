@@ -11,10 +11,10 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <sodium.h>
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "fmt/blake2b.h"
 #include "fmt/hash.h"
 
 #define LIBRARY "libcrypto.so.3"
@@ -23,7 +23,7 @@
 /* What is called of libcrypto, by the name it has there. */
 #define FUNCTIONS(X) \
 	X(EVP_MD_CTX_new) X(EVP_MD_CTX_free) X(EVP_DigestInit_ex) X(EVP_DigestUpdate) X(EVP_DigestFinal_ex) \
-	X(EVP_sha256) X(EVP_sha384) X(EVP_sha512) X(EVP_blake2b512) X(EVP_aes_256_cbc) \
+	X(EVP_sha256) X(EVP_sha384) X(EVP_sha512) X(EVP_aes_256_cbc) \
 	X(EVP_DigestSignInit) X(EVP_DigestSign) X(EVP_DigestVerifyInit) X(EVP_DigestVerify) \
 	X(EVP_PKEY_free) X(EVP_PKEY_get_group_name) X(EVP_PKEY_Q_keygen) \
 	X(PEM_read_bio_PrivateKey) X(PEM_read_bio_PUBKEY) X(PEM_write_bio_PKCS8PrivateKey) X(PEM_write_bio_PUBKEY) \
@@ -76,7 +76,7 @@ struct crypto_digest {
 	enum crypto_kind kind;
 	EVP_MD_CTX *evp;	/* NULL: by the two below */
 	struct sha256 sha;
-	crypto_generichash_state blake;
+	struct blake2b blake;
 };
 
 struct crypto_digest *
@@ -89,19 +89,14 @@ crypto_digest_new(enum crypto_kind kind, uint64_t bytes, struct err *e)
 	d->kind = kind;
 	/* With the CPU's own instructions ours is as fast, and nothing has to be loaded. */
 	sha256_init(&d->sha);
-	if (kind == CRYPTO_SHA256 && d->sha.fast)
+	blake2b_init(&d->blake);
+	if (kind == CRYPTO_BLAKE2B512 || d->sha.fast)
 		return d;
 	if (bytes >= CRYPTO_BULK && crypto_available() && (d->evp = table.EVP_MD_CTX_new()) != NULL) {
-		if (table.EVP_DigestInit_ex(d->evp, kind == CRYPTO_SHA256 ? table.EVP_sha256() : table.EVP_blake2b512(),
-		    NULL) == 1)
+		if (table.EVP_DigestInit_ex(d->evp, table.EVP_sha256(), NULL) == 1)
 			return d;
 		table.EVP_MD_CTX_free(d->evp);
 		d->evp = NULL;
-	}
-	if (kind == CRYPTO_BLAKE2B512 && (sodium_init() < 0 || crypto_generichash_init(&d->blake, NULL, 0, 64) != 0)) {
-		free(d);
-		err_set(e, ERR_BUG, "libsodium cannot start");
-		return NULL;
 	}
 	return d;
 }
@@ -115,7 +110,7 @@ crypto_digest_add(struct crypto_digest *d, const void *p, size_t n)
 	} else if (d->kind == CRYPTO_SHA256)
 		sha256_add(&d->sha, p, n);
 	else
-		(void)crypto_generichash_update(&d->blake, p, n);
+		blake2b_add(&d->blake, p, n);
 }
 
 void
@@ -129,7 +124,7 @@ crypto_digest_final(struct crypto_digest *d, uint8_t *out)
 	} else if (d->kind == CRYPTO_SHA256)
 		sha256_final(&d->sha, out);
 	else
-		(void)crypto_generichash_final(&d->blake, out, 64);
+		blake2b_final(&d->blake, out);
 }
 
 void

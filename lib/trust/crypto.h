@@ -2,10 +2,10 @@
  * crypto - bulk digests and ECDSA by libcrypto. The only caller of OpenSSL.
  *
  * libcrypto (3.0 or later) is loaded by dlopen at the first use, so that nothing
- * else pays for it: by ECDSA, and by the digest of much where it is the faster
- * one (BLAKE2b; SHA-256 on a CPU without instructions for it). Elsewhere, and
- * where libcrypto is absent, fmt/hash and libsodium give the same result.
- * Depends on: libcrypto, libsodium, fmt/hash, base.  Threads: safe; a digest belongs to one thread.
+ * else pays for it: by ECDSA, and by SHA-256 of much on a CPU without
+ * instructions for it. Elsewhere, and where libcrypto is absent, fmt/hash gives
+ * the same result; BLAKE2b is always fmt/blake2b's.
+ * Depends on: libcrypto, fmt/hash, fmt/blake2b, base.  Threads: safe; a digest belongs to one thread.
  */
 #ifndef LLMR_TRUST_CRYPTO_H
 #define LLMR_TRUST_CRYPTO_H
@@ -22,7 +22,7 @@ bool crypto_available(void);
 
 enum crypto_kind { CRYPTO_SHA256, CRYPTO_BLAKE2B512 };	/* 32 bytes; 64 bytes */
 struct crypto_digest;
-/* bytes: about how much will come; much (CRYPTO_BULK) is given to libcrypto. NULL and err on failure. */
+/* bytes: about how much will come; much (CRYPTO_BULK) may be given to libcrypto. NULL and err on failure. */
 #define CRYPTO_BULK ((uint64_t)8 << 20)
 struct crypto_digest *crypto_digest_new(enum crypto_kind, uint64_t bytes, struct err *e);
 void crypto_digest_add(struct crypto_digest *, const void *p, size_t n);

@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "base/str.h"
+#include "fmt/blake2b.h"
 #include "trust/b64.h"
 #include "trust/crypto.h"
 
@@ -93,16 +94,11 @@ minisig_read(const char *path, struct minisig *out, struct err *e)
 void
 minisig_digest(const void *p, size_t n, uint8_t digest[64])
 {
-	struct err e = ERR_INIT;
-	struct crypto_digest *d = crypto_digest_new(CRYPTO_BLAKE2B512, n, &e);
+	struct blake2b h;
 
-	if (d == NULL) {
-		(void)crypto_generichash(digest, 64, p, n, NULL, 0);
-		return;
-	}
-	crypto_digest_add(d, p, n);
-	crypto_digest_final(d, digest);
-	crypto_digest_free(d);
+	blake2b_init(&h);
+	blake2b_add(&h, p, n);
+	blake2b_final(&h, digest);
 }
 
 /* Signature and trusted comment, over which the second signature goes. */

@@ -23,7 +23,8 @@ model 1
 status 66 "pull from nowhere" pull
 ok "push" push
 match out '^router  version 20260101T000001Z-[0-9a-f]{8}$' "tells the version"
-match out 'model_registry: dir:' "prints what goes into a configuration"
+match out '^    model_path: router/current/router.safetensors$' "prints what goes into a configuration"
+match out '^#   llmr pull dir:.* --name router --channel latest --watch$' "and what keeps it up to date"
 match out 'loads pickles' "and what does not"
 v1=$(sed -n 's/^router  version //p' out)
 ok "push again" push --json
@@ -62,6 +63,7 @@ status 1 "an alias is never moved" sh -c "echo x >>router.yaml && '$LLMR' push -
 ok "show" "$LLMR" show -p test.pub --registry "$R" router v2.0
 match out '^alias +v2.0  \{"a":"1","b":"2"\}$' "with its metadata"
 ok "list" "$LLMR" list -p test.pub --registry "$R"
+match out "alias	v2.0	[^	]*	2026" "an alias with what it names"
 equal "$(cut -f 2 out | sort | uniq -c | awk '{ printf "%s%s ", $1, $2 }')" "1alias 2channel 3version " "what there is"
 status 1 "--expect-previous" push --expect-previous none
 match err 'stands at version' "tells why"
@@ -201,9 +203,12 @@ done
 equal "$bad" 0 "flipped bits in a bundle are refused"
 head -c 4000 b1.tar >b3.tar
 status 65 "a bundle cut short" "$LLMR" import-bundle -p test.pub b3.tar
-ok "export with the program" "$LLMR" export-bundle router v2.0 --registry "$R" -s test.key -p test.pub --with-binary -o b4.tar
+mkdir -p enc/1_Pooling && echo '{}' >enc/1_Pooling/config.json && echo words >enc/vocab.txt
+ok "export with the program" "$LLMR" export-bundle router v2.0 --registry "$R" -s test.key -p test.pub --with-binary \
+	--encoder enc -o b4.tar
 ok "unpack" "$LLMR" import-bundle -p test.pub b4.tar --unpack unpacked
 same unpacked/bin/llmr "$LLMR" "the program"
+same unpacked/encoder/1_Pooling/config.json enc/1_Pooling/config.json "the encoder"
 ok "runs" unpacked/bin/llmr --version
 
 # unsigned

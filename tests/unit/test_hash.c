@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include "base/clock.h"
+#include "fmt/blake2b.h"
 #include "fmt/hash.h"
 
 Test(hash, sha256_of_known_texts)
@@ -51,5 +52,47 @@ Test(hash, sha256_agrees_with_libsodium_however_it_is_fed)
 		}
 		sha256_final(&s, got);
 		cr_assert_eq(memcmp(want, got, 32), 0, "%zu bytes", n);
+	}
+}
+
+Test(hash, blake2b_of_abc)
+{
+	/* RFC 7693, appendix A. */
+	struct blake2b s;
+	uint8_t d[64];
+	char hex[129];
+
+	blake2b_init(&s);
+	blake2b_add(&s, "abc", 3);
+	blake2b_final(&s, d);
+	hex_format(d, 64, hex);
+	cr_expect_str_eq(hex, "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1"
+		"7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923");
+}
+
+Test(hash, blake2b_agrees_with_libsodium_however_it_is_fed)
+{
+	static uint8_t text[1000];
+	struct rng r;
+
+	rng_seed(&r, 2);
+	for (size_t i = 0; i < sizeof text; i++)
+		text[i] = (uint8_t)rng_u64(&r);
+	for (size_t n = 0; n <= sizeof text; n++) {
+		uint8_t want[64], got[64];
+		struct blake2b s;
+		size_t at = 0;
+
+		(void)crypto_generichash(want, 64, text, n, NULL, 0);
+		blake2b_init(&s);
+		while (at < n) {
+			size_t part = (size_t)rng_below(&r, 300);
+
+			part = part < n - at ? part : n - at;
+			blake2b_add(&s, text + at, part);
+			at += part;
+		}
+		blake2b_final(&s, got);
+		cr_assert_eq(memcmp(want, got, 64), 0, "%zu bytes", n);
 	}
 }
