@@ -76,6 +76,7 @@ int cmd_runs(struct ctx *);
 int cmd_serve(struct ctx *);
 int cmd_show(struct ctx *);
 int cmd_sign(struct ctx *);
+int cmd_switch(struct ctx *);
 int cmd_train(struct ctx *);
 int cmd_verify(struct ctx *);
 int cmd_version(struct ctx *);

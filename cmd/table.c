@@ -615,6 +615,22 @@ static const struct opt serve_opts[] = {
 	{ .l = NULL }
 };
 
+static const struct opt switch_opts[] = {
+	{ .l = "url", .type = OPT_STRING, .arg = "URL", .dflt = "http://127.0.0.1:4000",
+	  .help = "address of the gateway, or unix:PATH; its key is taken from LITELLM_MASTER_KEY" },
+	{ .l = "name", .type = OPT_STRING, .arg = "ROUTER", .help = "router; by default the one that the config names" },
+	{ .l = "strategy", .type = OPT_CHOICE, .arg = "NAME", .choices = "immediate|gradual|canary|ab_test|shadow",
+	  .help = "how traffic goes over; by default model_switching.default_switch_strategy" },
+	{ .l = "set", .type = OPT_STRING, .many = true, .arg = "NAME=VALUE",
+	  .help = "a parameter of the strategy; may be repeated" },
+	{ .l = "wait", .type = OPT_FLAG, .help = "with start: wait until it has ended" },
+	{ .l = "timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "0",
+	  .help = "how long to wait; 0 for ever" },
+	{ .l = "reason", .type = OPT_STRING, .arg = "TEXT", .help = "why, for the history" },
+	{ .l = "metadata", .type = OPT_STRING, .arg = "JSON", .help = "an object kept with a version" },
+	{ .l = NULL }
+};
+
 const struct command commands[] = {
 	{ .name = "extract", .group = "data", .summary = "pull traces from a Jaeger server or files",
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
@@ -709,6 +725,10 @@ const struct command commands[] = {
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
 	  .exits = "65 66 69 73 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	{ .name = "switch", .group = "serving", .summary = "switch a running gateway between versions of a router",
+	  .operands = "start|status|list|wait|abort|rollback|register|versions|stats [ARG...]",
+	  .operand_choices = "start|status|list|wait|abort|rollback|register|versions|stats", .min_args = 1, .max_args = 3,
+	  .opts = switch_opts, .run = cmd_switch, .exits = "1 65 66 69 75 77 78 130", .see_also = "llmr-serve(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
 	  .exits = "69 78", .see_also = "llmr(1)" },

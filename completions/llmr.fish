@@ -1,5 +1,5 @@
 # fish completion for llmr; made by `make docs'
-set -l __llmr_commands extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version
+set -l __llmr_commands extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve switch doctor help version
 function __llmr_is
 	set -l words (commandline -opc)
 	for w in $words[2..]
@@ -486,10 +486,20 @@ complete -c llmr -n '__llmr_is serve' -l tls-key -r -F -d 'its private key'
 complete -c llmr -n '__llmr_is serve' -l max-body -x -d 'largest request body'
 complete -c llmr -n '__llmr_is serve' -l max-connections -x -d 'open connections; idle ones give way'
 complete -c llmr -n '__llmr_is serve' -l drain-timeout -x -d 'on SIGTERM, how long requests in flight may take'
+complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a switch -d 'switch a running gateway between versions of a router'
+complete -c llmr -n '__llmr_is switch' -a 'start status list wait abort rollback register versions stats'
+complete -c llmr -n '__llmr_is switch' -l url -x -d 'address of the gateway, or unix:PATH; its key is taken from LITELLM_MASTER_KEY'
+complete -c llmr -n '__llmr_is switch' -l name -x -d 'router; by default the one that the config names'
+complete -c llmr -n '__llmr_is switch' -l strategy -x -a 'immediate gradual canary ab_test shadow' -d 'how traffic goes over; by default model_switching.default_switch_strategy'
+complete -c llmr -n '__llmr_is switch' -l set -x -d 'a parameter of the strategy; may be repeated'
+complete -c llmr -n '__llmr_is switch' -l wait -d 'with start: wait until it has ended'
+complete -c llmr -n '__llmr_is switch' -l timeout -x -d 'how long to wait; 0 for ever'
+complete -c llmr -n '__llmr_is switch' -l reason -x -d 'why, for the history'
+complete -c llmr -n '__llmr_is switch' -l metadata -x -d 'an object kept with a version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a doctor -d 'check libraries, CPU features, settings and reachability'
 complete -c llmr -n '__llmr_is doctor' -l url -x -d 'also try to reach this address; may be repeated'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a help -d 'show help about a command'
-complete -c llmr -n '__llmr_is help' -a 'extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve doctor help version'
+complete -c llmr -n '__llmr_is help' -a 'extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve switch doctor help version'
 complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a version -d 'show version, libraries and CPU features'
 complete -c llmr -l help -s h -d 'show help and exit'
 complete -c llmr -l version -s V -d 'show version, libraries and CPU features, and exit'

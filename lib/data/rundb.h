@@ -5,7 +5,7 @@
  * is PRAGMA user_version; an older one is upgraded in one transaction at the
  * first opening for writing, a newer one is refused by its number and left
  * alone. Any number of processes may open it at once, its creation included.
- * Depends on: sqlite3 (this is its only home), base.  Threads: one at a time.
+ * Depends on: data/sqldb.  Threads: one at a time.
  */
 #ifndef LLMR_DATA_RUNDB_H
 #define LLMR_DATA_RUNDB_H

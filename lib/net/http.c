@@ -73,7 +73,7 @@ static int
 copy_opts(struct http *h, const struct http_opts *o, struct err *e)
 {
 	const char **strings[] = { &h->o.ca_file, &h->o.user, &h->o.password, &h->o.bearer, &h->o.proxy,
-		&h->o.no_proxy };
+		&h->o.no_proxy, &h->o.unix_socket };
 	int r = 0;
 
 	h->o = *o;
@@ -166,6 +166,7 @@ http_free(struct http *h)
 	wipe(h->o.bearer);
 	wipe(h->o.proxy);
 	wipe(h->o.no_proxy);
+	wipe(h->o.unix_socket);
 	pthread_mutex_destroy(&h->lock);
 	free(h);
 }
@@ -467,6 +468,8 @@ set_limits(struct http *h, CURL *c, double total_timeout)
 		ok &= set(c, CURLOPT_PROXY, h->o.proxy) == CURLE_OK;
 	if (h->o.no_proxy != NULL)
 		ok &= set(c, CURLOPT_NOPROXY, h->o.no_proxy) == CURLE_OK;
+	if (h->o.unix_socket != NULL)
+		ok &= set(c, CURLOPT_UNIX_SOCKET_PATH, h->o.unix_socket) == CURLE_OK;
 	return ok;
 }
 

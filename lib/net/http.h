@@ -27,6 +27,7 @@ struct http_opts {
 	bool ca_only;			/* trust ca_file alone */
 	const char *user, *password;	/* basic authentication when user is set */
 	const char *bearer;		/* token, when set; excludes user */
+	const char *unix_socket;	/* connect to this socket, whatever the URL's host; NULL none */
 	double connect_timeout;		/* seconds; 0: 10 */
 	double stall_timeout;		/* seconds without a byte; 0: 60 */
 	double total_timeout;		/* seconds for one request; 0: 300 */

@@ -91,6 +91,8 @@ metadata(struct jread *r, struct body_scratch *s, struct body *b, struct err *e)
 				return -1;
 		} else if (slice_is(key, "tenant") && jread_peek(&in) == JREAD_STRING)
 			(void)jread_string(&in, &s->arena, &b->tenant);
+		else if (slice_is(key, "user_id") && jread_peek(&in) == JREAD_STRING)
+			(void)jread_string(&in, &s->arena, &b->user_id);
 		else
 			(void)jread_skip(&in);
 	}
@@ -182,6 +184,8 @@ body_read(const char *p, size_t n, bool chat, struct body_scratch *s, struct bod
 		}
 		return -1;
 	}
+	if (b->user_id.p != NULL)
+		b->user = b->user_id;
 	if (b->messages_raw.p != NULL)
 		return read_messages(s, b, e);
 	b->text_bytes = b->prompt.n;

@@ -29,7 +29,8 @@ struct body {
 	double cost_weight, latency_weight;	/* NAN: not given */
 	struct slice require[BODY_MAX_REQUIRE];
 	size_t n_require;
-	struct slice user, request_id, tenant;	/* p NULL: not given */
+	struct slice user, request_id, tenant;	/* p NULL: not given; metadata.user_id comes before user */
+	struct slice user_id;
 	struct slice metadata;		/* the object's text; p NULL */
 	size_t text_bytes;		/* of all messages, for the estimate of tokens */
 	const char *param;		/* the key at fault, when reading failed */

@@ -8,9 +8,11 @@
 #include "fmt/jread.h"
 #include "fmt/jsonw.h"
 #include "net/httprelay.h"
+#include "serve/arm.h"
 #include "serve/observe.h"
 #include "serve/reply.h"
 #include "serve/route.h"
+#include "serve/switching.h"
 #include "serve/usage.h"
 
 #define MAX_ANSWER ((size_t)32 << 20)
@@ -31,6 +33,7 @@ struct chat {
 	const struct backend *tried[MAX_TRIED];
 	size_t n_tried;
 	struct decision d;		/* score and cost are not kept */
+	const struct arm *arm;		/* that decides it, retries included */
 	long status;
 	struct relay_head head;
 	char type[96];
@@ -148,6 +151,8 @@ set_headers(struct chat *c)
 	exchange_set(x, "x-llmr-strategy", c->d.strategy);
 	if (c->d.model != NULL)
 		exchange_set(x, "x-llmr-model-sha256", c->d.model->sha256);
+	if (c->arm != NULL)
+		exchange_set(x, "x-llmr-model-version", c->arm->version);
 	if (c->d.fallback != NULL)
 		exchange_set(x, "x-llmr-fallback", c->d.fallback);
 	set_number(x, "x-llmr-propensity", c->d.propensity);
@@ -490,11 +495,14 @@ attempt(struct chat *c, struct gateway_worker *k, double delay, struct err *e)
 		w.group = group_now(c);
 		w.tried = c->tried;
 		w.n_tried = c->n_tried;
+		w.arm = c->arm;
 		start = clock_mono_ns();
 		r = decide(&k->choose, c->n, &c->n->active, &w, &c->d, e);
 		c->decision_seconds = (double)(clock_mono_ns() - start) / 1e9;
 		if (r < 0)
 			return -1;
+		if (c->n_tried == 0 && c->hops == 0)
+			switching_shadow(c->g, &k->choose, c->n, &w, &c->d);
 		c->d.score = c->d.cost = c->d.latency = NULL;
 		if (c->n_tried < MAX_TRIED)
 			c->tried[c->n_tried++] = c->d.backend;
@@ -520,6 +528,19 @@ on_gone(void *ctx)
 	if (c->call != NULL)
 		relay_cancel(c->call);
 	pthread_mutex_unlock(&c->lock);
+}
+
+static void
+choose_arm(struct chat *c, const struct body *b)
+{
+	struct want w;
+
+	if (c->n->n_lineups == 0)
+		return;
+	route_want(b, slice_str(c->id), &w);
+	w.group = c->group;
+	arm_choose(arm_lineup(c->n, c->group), &w);
+	c->arm = c->d.arm = w.arm;
 }
 
 void
@@ -556,6 +577,7 @@ chat_post(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 		(void)snprintf(c->id, sizeof c->id, "%.71s", id);
 	else
 		(void)snprintf(c->id, sizeof c->id, "%016llx", (unsigned long long)rng_u64(&k->choose.rng));
+	choose_arm(c, &b);
 	exchange_on_gone(x, on_gone, c);
 	exchange_defer(x);
 	if (attempt(c, k, 0, &e) == 0)

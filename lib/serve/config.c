@@ -681,6 +681,62 @@ switching_others(struct reader *r, const char *key, const char *path, const stru
 	return 0;
 }
 
+/* VLLM_MODEL_SWITCHING_* come before the section. */
+static void
+switching_variables(struct reader *r)
+{
+	static const struct { const char *name; enum type type; size_t offset; } vars[] = {
+		{ "ENABLED", FLAG, AT(switching_settings, enabled) },
+		{ "ENABLE_HEALTH_CHECKS", FLAG, AT(switching_settings, health_checks) },
+		{ "MAX_CACHED_MODELS", COUNT, AT(switching_settings, max_cached_models) },
+		{ "CACHE_SIZE", COUNT, AT(switching_settings, cache_bytes) },
+		{ "ERROR_RATE_WARNING", NUMBER, AT(switching_settings, error_rate_warning) },
+	};
+	struct switching_settings *s = &r->c->switching;
+	char name[64];
+
+	for (size_t i = 0; r->src->env != NULL && i < sizeof vars / sizeof vars[0]; i++) {
+		struct err e = ERR_INIT;
+		const char *v;
+		char *at = (char *)s + vars[i].offset;
+		long long n = 0;
+		bool yes;
+
+		(void)snprintf(name, sizeof name, "VLLM_MODEL_SWITCHING_%s", vars[i].name);
+		if ((v = r->src->env(r->src->ctx, name)) == NULL || v[0] == '\0')
+			continue;
+		yes = strcmp(v, "true") == 0 || strcmp(v, "True") == 0 || strcmp(v, "1") == 0;
+		if (vars[i].type == FLAG && !yes && strcmp(v, "false") != 0 && strcmp(v, "False") != 0 && strcmp(v, "0") != 0)
+			(void)err_set(&e, ERR_CONFIG, "'%s' is neither true nor false", v);
+		else if (vars[i].type == FLAG)
+			*(bool *)(void *)at = yes;
+		else if (vars[i].type == NUMBER)
+			(void)str_double("value", v, 0, 1, (double *)(void *)at, &e);
+		else if (str_int("value", v, 0, 100000000, &n, &e) == 0 && strcmp(vars[i].name, "CACHE_SIZE") == 0)
+			s->cache_bytes = (uint64_t)n << 20;
+		else if (e.code == ERR_NONE)
+			s->max_cached_models = (size_t)n;
+		if (e.code != ERR_NONE)
+			note(r, NOTE_ERROR, 0, name, "%s", e.msg);
+	}
+}
+
+static void
+check_switching(struct reader *r, const struct yaml_node *root)
+{
+	static const char *const kinds[] = { "immediate", "gradual", "canary", "ab_test", "ab_testing" };
+	const struct switching_settings *s = &r->c->switching;
+	size_t i = 0;
+
+	while (i < sizeof kinds / sizeof kinds[0] && strcmp(kinds[i], s->default_strategy) != 0)
+		i++;
+	if (i == sizeof kinds / sizeof kinds[0])
+		note(r, NOTE_ERROR, root->line, "model_switching.default_switch_strategy",
+			"'%s' is none of immediate, gradual, canary, ab_test", s->default_strategy);
+	if (s->error_rate_warning > 1)
+		note(r, NOTE_ERROR, root->line, "model_switching.alert_thresholds.error_rate", "0 to 1 is needed");
+}
+
 /* What a config from a store may not decide. */
 static void
 forbid_remote(struct reader *r, const struct yaml_node *root)
@@ -771,6 +827,8 @@ read_root(struct reader *r, const struct yaml_node *root)
 	read_map(r, yaml_get(root, "router_settings"), "router_settings", router_members, &c->router, router_others,
 		&c->router);
 	read_models(r, yaml_get(root, "model_list"));
+	switching_variables(r);
+	check_switching(r, root);
 	forbid_remote(r, root);
 	if (c->deployment != NULL)
 		check_references(r);

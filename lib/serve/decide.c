@@ -127,16 +127,15 @@ available(struct worker *k, const struct generation *g, const struct binding *b,
 	return n;
 }
 
-/* The model decides. 0; 1 when it cannot (*why says so); -1 and err when nothing meets the limits. */
+/* The model's choice among its labels. 0; 1 when it cannot choose (*why says so). */
 static int
-by_model(struct worker *k, const struct generation *g, const struct binding *b, const struct route_set *within,
-	const struct want *w, struct decision *out, const char **why, struct err *e)
+score(struct worker *k, const struct generation *g, const struct binding *b, const struct route_set *within,
+	const struct want *w, struct policy_choice *c, const char **why)
 {
 	const struct router_settings *s = &g->config->router;
 	struct router_scratch *scratch = loaded_scratch(b->model, k->index);
 	size_t m = b->model->router->models.len;
 	struct policy p = router_policy(b->model->router);
-	struct policy_choice c;
 
 	if (scratch == NULL || mem_grow((void **)&k->allowed, &k->cap_allowed, m, sizeof *k->allowed, NULL) < 0) {
 		*why = "out_of_memory";
@@ -152,10 +151,26 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	p.max_cost = fmin(w->max_cost, s->max_cost);
 	p.max_latency = fmin(w->max_latency, s->max_latency);
 	p.request = w->request_id;
-	router_route(b->model->router, &p, w->prompt, scratch, &c);
+	router_route(b->model->router, &p, w->prompt, scratch, c);
+	return 0;
+}
+
+/* The model decides. 0; 1 when it cannot (*why says so); -1 and err when nothing meets the limits. */
+static int
+by_model(struct worker *k, const struct generation *g, const struct binding *b, const struct route_set *within,
+	const struct want *w, struct decision *out, const char **why, struct err *e)
+{
+	const struct router_scratch *scratch;
+	struct policy_choice c;
+
+	if (score(k, g, b, within, w, &c, why) != 0)
+		return 1;
+	scratch = loaded_scratch(b->model, k->index);
 	if (c.model == POLICY_NONE)
 		return err_set(e, ERR_NO, "no model meets max_cost, max_latency and the capabilities that are asked for");
 	out->model = b->model;
+	if (w->arm != NULL && w->arm->strategy != NULL)
+		out->strategy = w->arm->strategy;
 	out->label = c.model;
 	out->runner_up = c.runner_up;
 	out->runner_up_name = c.runner_up == POLICY_NONE ? NULL : b->model->router->models.keys[c.runner_up];
@@ -166,6 +181,33 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	out->latency = scratch->latency;
 	out->times = scratch->times;
 	return by_strategy(k, g, STRATEGY_SHUFFLE, b->label[c.model].pick, b->label[c.model].n, within, w, out, e);
+}
+
+/* Is it the router's choice among all groups? */
+static bool
+any_group(const struct generation *g, const char *group)
+{
+	return decide_is_auto(group) || generation_lineup(g, group) != NULL;
+}
+
+/* Does a model decide? One in an arm does under a config with a static strategy too. */
+static bool
+is_scored(const struct router_settings *s, const struct binding *b)
+{
+	return s->strategy == STRATEGY_ML || (b != NULL && b->model != NULL);
+}
+
+int
+decide_would(struct worker *k, const struct generation *g, const struct binding *b, const struct want *w,
+	const struct deployment *d)
+{
+	const struct route_set *within = any_group(g, w->group) ? NULL : generation_group(g, w->group);
+	struct policy_choice c;
+	const char *why;
+
+	if (b->model == NULL || score(k, g, b, within, w, &c, &why) != 0 || c.model == POLICY_NONE)
+		return -1;
+	return in_set(&b->label[c.model], d);
 }
 
 int
@@ -179,10 +221,15 @@ decide(struct worker *k, const struct generation *g, const struct binding *b, co
 	int r;
 
 	*out = (struct decision){ .strategy = s->strategy_name, .propensity = 1, .label = POLICY_NONE,
-		.runner_up = POLICY_NONE };
-	if (!decide_is_auto(w->group) && (within = generation_group(g, w->group)) == NULL)
+		.runner_up = POLICY_NONE, .arm = w->arm };
+	if (w->arm != NULL)
+		b = &w->arm->bind;
+	if (!any_group(g, w->group) && (within = generation_group(g, w->group)) == NULL)
 		return err_set(e, ERR_NOINPUT, "there is no model '%s'; GET /v1/models lists them", w->group);
-	if (s->strategy == STRATEGY_ML && (within == NULL || within->n > 1)) {
+	if (b != NULL && b->fixed) {
+		static_one = b->strategy;
+		out->strategy = strategy_name(static_one);
+	} else if (is_scored(s, b) && (within == NULL || within->n > 1)) {
 		if (b == NULL || b->model == NULL)
 			why = "no_model";
 		else if ((r = by_model(k, g, b, within, w, out, &why, e)) <= 0)

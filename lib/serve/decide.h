@@ -35,6 +35,8 @@ struct want {
 	const struct slice *require;	/* capabilities */
 	size_t n_require;
 	struct slice request_id;	/* seeds what is drawn */
+	struct slice user, tenant;	/* p NULL unknown */
+	const struct arm *arm;		/* the version that decides, in place of the binding; NULL none */
 	const struct backend *const *tried;	/* deployments that failed in this request */
 	size_t n_tried;
 };
@@ -44,8 +46,9 @@ struct decision {
 	struct backend *backend;
 	bool alone;			/* no other deployment in the field */
 	const char *strategy;		/* "llmrouter-knn", "least-busy" */
-	const char *fallback;		/* why the model did not decide: "no_model", "scoring_failed", "deadline"; NULL */
+	const char *fallback;		/* why the model did not decide: "no_model", "deadline"; NULL */
 	const struct loaded *model;	/* that decided; NULL: none */
+	const struct arm *arm;		/* of a switch; NULL none */
 	size_t label, runner_up;	/* of the model; POLICY_NONE */
 	const char *runner_up_name;	/* NULL none */
 	double propensity;
@@ -66,11 +69,13 @@ struct worker {
 };
 
 /*
- * Choose. binding: the model that decides (the generation's active one, or an
- * arm of a switch). 0; -1: ERR_NO when no deployment can take it (the message
- * says why), ERR_NOINPUT when there is no such group.
+ * Choose. binding: the model that decides, unless w->arm does. 0; -1: ERR_NO when no deployment can take it
+ * (the message says why), ERR_NOINPUT when there is no such group.
  */
 int decide(struct worker *, const struct generation *, const struct binding *, const struct want *,
 	struct decision *out, struct err *e);
+/* Would a model, asked the same, come to that deployment's label? 1, 0, or -1 when it cannot decide. */
+int decide_would(struct worker *, const struct generation *, const struct binding *, const struct want *,
+	const struct deployment *);
 
 #endif

@@ -8,6 +8,7 @@
 #include "serve/reload.h"
 #include "serve/reply.h"
 #include "serve/route.h"
+#include "serve/switchapi.h"
 
 const struct endpoint endpoints[] = {
 	{ "POST", "/v1/route", AUTH_USER, route_post },
@@ -25,6 +26,15 @@ const struct endpoint endpoints[] = {
 	{ "POST", "/llmrouter/reload", AUTH_ADMIN, reload_config },
 	{ "POST", "/router/reload", AUTH_ADMIN, reload_router },
 	{ "GET", "/router/info", AUTH_ADMIN, reload_info },
+	{ "POST", "/v1/feedback", AUTH_USER, switchapi_feedback },
+	{ "POST", "/router/versions", AUTH_ADMIN, switchapi_register },
+	{ "GET", "/router/versions", AUTH_ADMIN, switchapi_versions },
+	{ "POST", "/router/switch", AUTH_ADMIN, switchapi_start },
+	{ "GET", "/router/switch", AUTH_ADMIN, switchapi_status },
+	{ "GET", "/router/switch/stats", AUTH_ADMIN, switchapi_stats },
+	{ "POST", "/router/rollback", AUTH_ADMIN, switchapi_rollback },
+	{ "POST", "/router/switch/", AUTH_ADMIN, switchapi_abort },
+	{ "GET", "/router/switch/", AUTH_ADMIN, switchapi_operation },
 	{ NULL, NULL, AUTH_OPEN, NULL }
 };
 
@@ -44,14 +54,14 @@ path_fits(const struct endpoint *p, const char *path)
 	return strcmp(path, p->path) == 0;
 }
 
-bool
+const char *
 endpoint_known(const char *path)
 {
 	for (const struct endpoint *p = endpoints; p->path != NULL; p++) {
 		if (path_fits(p, path))
-			return true;
+			return p->path;
 	}
-	return false;
+	return NULL;
 }
 
 static bool

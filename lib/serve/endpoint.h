@@ -22,7 +22,7 @@ extern const struct endpoint endpoints[];
 void endpoint_dispatch(struct gateway *, struct exchange *);
 /* Probes: answered whatever the load. */
 bool endpoint_is_probe(const char *path);
-/* Is there such a path? Others are counted together, so that a client cannot make series. */
-bool endpoint_known(const char *path);
+/* The entry that a path is counted under; NULL: with all others, so that a client cannot make series. */
+const char *endpoint_known(const char *path);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "serve/endpoint.h"
 #include "serve/observe.h"
+#include "serve/switching.h"
 
 /* ---- server threads ---- */
 
@@ -112,13 +113,15 @@ out:
 int
 gateway_reload(struct gateway *g, struct err *e)
 {
-	struct generation *n;
+	struct generation *n, *dressed = NULL;
 
 	pthread_mutex_lock(&g->reloading);
-	if ((n = gateway_prepare(g, e)) != NULL)
-		generation_unref(live_replace(&g->live, n));
+	if ((n = gateway_prepare(g, e)) != NULL && (dressed = switching_dress(g, n, e)) == NULL)
+		generation_unref(n);
+	if (dressed != NULL)
+		generation_unref(live_replace(&g->live, dressed));
 	pthread_mutex_unlock(&g->reloading);
-	return n == NULL ? -1 : 0;
+	return dressed == NULL ? -1 : 0;
 }
 
 /* ---- life ---- */
@@ -166,8 +169,10 @@ gateway_start(struct gateway *g, struct err *e)
 	g->o.http.done = done;
 	g->o.http.exempt = endpoint_is_probe;
 	g->o.http.ctx = g;
-	g->http = httpd_start(&g->o.http, e);
-	return g->http == NULL ? -1 : 0;
+	if ((g->http = httpd_start(&g->o.http, e)) == NULL)
+		return -1;
+	switching_run(g);
+	return 0;
 }
 
 size_t
@@ -190,6 +195,7 @@ gateway_free(struct gateway *g)
 	jobs_stop(g->jobs);
 	relay_stop(g->relay);
 	httpd_stop(g->http);
+	switching_stop(g);
 	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);
 	metrics_free(g->metrics);

@@ -25,12 +25,22 @@
 #include "serve/live.h"
 #include "serve/metrics.h"
 
+struct switching;
+
 struct gateway_opts {
 	struct httpd_opts http;		/* handle, done and ctx are the gateway's */
 	const char *config_path;
 	struct config_source source;	/* how its variables are read */
 	struct relay_opts relay;
 	const char *state_dir;		/* NULL: none can be kept */
+	/*
+	 * Open the verified file that a version's reference names, where that is
+	 * no file beneath models_dir (a registry's, say): a descriptor; -1 and err;
+	 * -2: not a reference of its kind. On the thread that holds the lock over
+	 * reloads. NULL: none.
+	 */
+	int (*open_ref)(void *ctx, const char *ref, bool *is_signed, struct err *e);
+	void *open_ref_ctx;
 	bool no_auth;			/* answer anybody, even beyond loopback */
 	struct log log;
 };
@@ -43,7 +53,8 @@ struct gateway {
 	struct jobs *jobs;
 	struct relay *relay;		/* forwards */
 	struct metrics *metrics;
-	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation */
+	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation, and over switching */
+	struct switching *switching;	/* NULL: never was on */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
 	atomic_uint workers;
 	atomic_bool draining;

@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 
-static void *
-take(struct generation *g, size_t n, size_t size, struct err *e)
+void *
+generation_take(struct generation *g, size_t n, size_t size, struct err *e)
 {
 	size_t bytes;
 	void *p = mem_mul(n == 0 ? 1 : n, size, &bytes) ? arena_alloc(&g->arena, bytes, e) : NULL;
@@ -41,7 +41,7 @@ bind_label(struct generation *g, const char *label, struct route_set *out, struc
 
 	out->name = label;
 	for (int rule = 0; rule < 3 && out->n == 0; rule++) {
-		if ((out->pick = take(g, c->n, sizeof *out->pick, e)) == NULL)
+		if ((out->pick = generation_take(g, c->n, sizeof *out->pick, e)) == NULL)
 			return -1;
 		for (size_t i = 0; i < c->n; i++) {
 			if (!fits(&c->deployment[i], label, rule))
@@ -60,7 +60,7 @@ generation_bind(struct generation *g, struct loaded *l, const struct log *log, s
 {
 	size_t m = l->router->models.len, available = 0;
 
-	if ((out->label = take(g, m, sizeof *out->label, e)) == NULL)
+	if ((out->label = generation_take(g, m, sizeof *out->label, e)) == NULL)
 		return -1;
 	for (size_t i = 0; i < m; i++) {
 		if (bind_label(g, l->router->models.keys[i], &out->label[i], e) < 0)
@@ -82,8 +82,8 @@ make_groups(struct generation *g, struct backends *b, struct err *e)
 {
 	const struct config *c = g->config;
 
-	if ((g->all = take(g, c->n, sizeof *g->all, e)) == NULL ||
-	    (g->group = take(g, c->n_groups, sizeof *g->group, e)) == NULL)
+	if ((g->all = generation_take(g, c->n, sizeof *g->all, e)) == NULL ||
+	    (g->group = generation_take(g, c->n_groups, sizeof *g->group, e)) == NULL)
 		return -1;
 	for (size_t i = 0; i < c->n; i++) {
 		g->all[i].d = &c->deployment[i];
@@ -94,7 +94,7 @@ make_groups(struct generation *g, struct backends *b, struct err *e)
 		struct route_set *s = &g->group[k];
 
 		s->name = c->group[k];
-		if ((s->pick = take(g, c->n, sizeof *s->pick, e)) == NULL)
+		if ((s->pick = generation_take(g, c->n, sizeof *s->pick, e)) == NULL)
 			return -1;
 		for (size_t i = 0; i < c->n; i++) {
 			if (strcmp(c->deployment[i].group, s->name) == 0)
@@ -141,11 +141,54 @@ generation_unref(struct generation *g)
 {
 	if (g == NULL || atomic_fetch_sub(&g->refs, 1) > 1)
 		return;
+	for (size_t i = 0; i < g->n_lineups; i++) {
+		for (size_t k = 0; k < g->lineup[i].n; k++)
+			loaded_unref(g->lineup[i].arm[k].bind.model);
+		if (g->lineup[i].shadow != NULL)
+			loaded_unref(g->lineup[i].shadow->bind.model);
+	}
 	loaded_unref(g->active.model);
-	config_free(g->config);
-	candidates_free(g->candidates);
+	if (g->base == NULL) {
+		config_free(g->config);
+		candidates_free(g->candidates);
+	}
+	generation_unref(g->base);
 	arena_finish(&g->arena);
 	free(g);
+}
+
+struct generation *
+generation_derive(struct generation *base, size_t n, struct err *e)
+{
+	struct generation *g = mem_calloc(1, sizeof *g, e);
+
+	if (g == NULL)
+		return NULL;
+	atomic_init(&g->refs, 1);
+	g->config = base->config;
+	g->candidates = base->candidates;
+	g->group = base->group;
+	g->all = base->all;
+	g->active = base->active;
+	if (g->active.model != NULL)
+		(void)loaded_ref(g->active.model);
+	g->base = generation_ref(base);
+	if ((g->lineup = generation_take(g, n, sizeof *g->lineup, e)) == NULL) {
+		generation_unref(g);
+		return NULL;
+	}
+	g->n_lineups = n;
+	return g;
+}
+
+const struct lineup *
+generation_lineup(const struct generation *g, const char *name)
+{
+	for (size_t i = 0; name != NULL && i < g->n_lineups; i++) {
+		if (strcmp(g->lineup[i].router, name) == 0)
+			return &g->lineup[i];
+	}
+	return NULL;
 }
 
 const struct route_set *

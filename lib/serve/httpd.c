@@ -615,8 +615,12 @@ on_completed(void *cls, struct MHD_Connection *c, void **slot, enum MHD_RequestT
 	(void)code;
 	if (x == NULL)
 		return;
-	if (x->deferred)
+	if (x->deferred) {
 		unwatch(x);
+		/* Whoever answered it and woke us may not have let go of the lock yet. */
+		pthread_mutex_lock(&x->lock);
+		pthread_mutex_unlock(&x->lock);
+	}
 	if (!x->refused && h->o.done != NULL)
 		h->o.done(h->o.ctx, x);
 	set_phase(h, x->conn, IDLE, after(h->o.idle_seconds));

@@ -60,6 +60,7 @@ loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err 
 		err_wrap(e, "%s", origin);
 		goto fail;
 	}
+	l->data = p;
 	if (kind != NULL && strcmp(kind, "custom") != 0 && strcmp(kind, l->router->kind->name) != 0) {
 		err_set(e, ERR_INPUT, "%s: the artifact's kind is %s, and llmrouter-%s was asked for", origin,
 			l->router->kind->name, kind);
@@ -120,6 +121,12 @@ loaded_read(const char *path, const char *kind, uint64_t max, struct err *e)
 		return NULL;
 	l->load_seconds = (double)(clock_mono_ns() - start) / 1e9;
 	return l;
+}
+
+int
+loaded_save(const struct loaded *l, const char *path, struct err *e)
+{
+	return io_write_file(path, l->data, l->bytes, 0600, e);
 }
 
 struct loaded *

@@ -25,6 +25,7 @@ struct loaded {
 	char sha256[65];
 	char *origin;			/* path or reference, for people */
 	char *version;			/* name of the version, "" when it has none */
+	const void *data;		/* the artifact's bytes, the router's own */
 	uint64_t bytes;
 	bool is_signed;			/* its signature was verified */
 	int64_t loaded_us;		/* wall clock */
@@ -39,6 +40,8 @@ struct loaded {
 struct loaded *loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err *e);
 /* Read a file whole into private memory first. At most max bytes (0: no limit; more is ERR_TEMPFAIL). */
 struct loaded *loaded_read(const char *path, const char *kind, uint64_t max, struct err *e);
+/* Write its bytes to a private file, atomically. */
+int loaded_save(const struct loaded *, const char *path, struct err *e);
 struct loaded *loaded_ref(struct loaded *);
 void loaded_unref(struct loaded *);		/* NULL is fine; the last one frees */
 /* Working memory of server thread i; NULL when memory lacks. */

@@ -18,6 +18,7 @@ static const double decision_buckets[] = { 1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1
 static const double request_buckets[] = { 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5,
 	1, 2, 5, 10, 0 };
 static const double upstream_buckets[] = { 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 0 };
+static const double switch_buckets[] = { 0.1, 1, 10, 60, 300, 900, 3600, 14400, 43200, 86400, 259200, 604800, 0 };
 
 static const struct family {
 	const char *name;	/* without _total */
@@ -73,16 +74,20 @@ static const struct family {
 	[M_SYNCS] = { "llmr_config_syncs", METRIC_COUNTER, "Polls of the config's store.", { "result" }, NULL, NULL },
 	[M_STORE_BREAKER] = { "llmr_store_breaker_open", METRIC_GAUGE, "1 while the store is not asked.", { NULL }, NULL,
 		NULL },
-	[M_SWITCH_RATIO] = { "llmr_switch_traffic_ratio", METRIC_GAUGE, "Share of traffic of a version.", { "arm" }, NULL,
-		NULL },
-	[M_SWITCH_REQUESTS] = { "llmr_switch_requests", METRIC_COUNTER, "Requests decided by a version.", { "arm" }, NULL,
-		NULL },
-	[M_SWITCH_ERRORS] = { "llmr_switch_errors", METRIC_COUNTER, "Of these, failed.", { "arm" }, NULL, NULL },
-	[M_SWITCH_SECONDS] = { "llmr_switch_request_duration_seconds", METRIC_HISTOGRAM, "Their duration.", { "arm" },
-		upstream_buckets, "seconds" },
+	[M_SWITCH_RATIO] = { "llmr_switch_traffic_ratio", METRIC_GAUGE, "Share of a router's traffic that a version has.",
+		{ "router", "arm" }, NULL, NULL },
+	[M_SWITCH_REQUESTS] = { "llmr_switch_requests", METRIC_COUNTER, "Requests decided by a version.",
+		{ "router", "arm" }, NULL, NULL },
+	[M_SWITCH_ERRORS] = { "llmr_switch_errors", METRIC_COUNTER, "Of these, failed.", { "router", "arm" }, NULL, NULL },
+	[M_SWITCH_SECONDS] = { "llmr_switch_request_duration_seconds", METRIC_HISTOGRAM, "Their duration.",
+		{ "router", "arm" }, request_buckets, "seconds" },
+	[M_SWITCH_IN_FLIGHT] = { "llmr_switch_requests_in_flight", METRIC_GAUGE, "Requests of a version being answered.",
+		{ "router", "arm" }, NULL, NULL },
 	[M_SWITCHES] = { "llmr_switches", METRIC_COUNTER, "Switches that ended.", { "strategy", "result" }, NULL, NULL },
-	[M_SHADOW] = { "llmr_shadow_decisions", METRIC_COUNTER, "Decisions of a shadow version.", { "version", "agrees" },
-		NULL, NULL },
+	[M_SWITCH_DURATION] = { "llmr_switch_duration_seconds", METRIC_HISTOGRAM, "Time that a switch took.",
+		{ "strategy", "result" }, switch_buckets, "seconds" },
+	[M_SHADOW] = { "llmr_shadow_decisions", METRIC_COUNTER, "Decisions that a shadow version scored.",
+		{ "router", "version", "agrees" }, NULL, NULL },
 	[M_SPANS_DROPPED] = { "llmr_telemetry_dropped", METRIC_COUNTER, "Telemetry that was not sent.", { "signal" }, NULL,
 		NULL },
 	[M_LOG_LINES] = { "llmr_log_lines", METRIC_COUNTER, "Lines of the access and decision logs.", { "result" }, NULL,

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "serve/endpoint.h"
 #include "serve/metrics.h"
+#include "serve/switching.h"
 
 #define LOW_CONFIDENCE 0.01	/* of predicted score between the best two */
 
@@ -56,12 +57,13 @@ observe(struct gateway *g, const struct event *v)
 		metrics_add(g->metrics, M_LOW_CONFIDENCE, labels, 1);
 	if (v->forwarded && d->deployment != NULL)
 		observe_upstream(g, v);
+	switching_observe(g, v);
 }
 
 void
 observe_answer(struct gateway *g, const struct exchange *x)
 {
-	const char *path = endpoint_known(exchange_path(x)) ? exchange_path(x) : "other";
+	const char *known = endpoint_known(exchange_path(x)), *path = known == NULL ? "other" : known;
 	unsigned status = exchange_status(x);
 	char code[8];
 
@@ -93,6 +95,7 @@ refresh(struct gateway *g, const struct generation *n)
 		metrics_set(g->metrics, M_MODEL_INFO, labels, 1);
 		metrics_set(g->metrics, M_MODEL_LOADED, labels, (double)l->loaded_us / 1e6);
 	}
+	switching_metrics(g, n);
 	for (size_t i = 0; i < n->config->n; i++) {
 		metrics_set(g->metrics, M_BACKEND_IN_FLIGHT, (const char *[]){ n->all[i].d->id },
 			(double)atomic_load(&n->all[i].b->in_flight));

@@ -58,13 +58,15 @@ reload_now(void *ctx)
 	const struct generation *n;
 
 	(void)gateway_reload(r->g, &e);
-	n = atomic_load(&r->g->live.value);	/* only this thread replaces it */
+	pthread_mutex_lock(&r->g->reloading);
+	n = atomic_load(&r->g->live.value);	/* replaced under the lock alone */
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
 	if (r->router)
 		write_router_answer(&w, n->config->router.strategy_name, &e);
 	else
 		write_config_answer(&w, &e);
+	pthread_mutex_unlock(&r->g->reloading);
 	jsonw_end_object(&w);
 	reply_json(r->x, e.code == ERR_NONE ? 200 : 422, &b);
 	free(r);

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "fmt/jsonw.h"
+#include "serve/arm.h"
 #include "serve/observe.h"
 #include "serve/reply.h"
+#include "serve/switching.h"
 
 void
 route_want(const struct body *b, struct slice id, struct want *w)
@@ -15,7 +17,7 @@ route_want(const struct body *b, struct slice id, struct want *w)
 		.prompt = b->prompt, .input_tokens = body_tokens(b), .stream = b->stream, .max_cost = b->max_cost,
 		.max_latency = b->max_latency, .cost_weight = b->cost_weight, .latency_weight = b->latency_weight,
 		.require = b->require, .n_require = b->n_require,
-		.request_id = b->request_id.p != NULL ? b->request_id : id,
+		.request_id = b->request_id.p != NULL ? b->request_id : id, .user = b->user, .tenant = b->tenant,
 	};
 }
 
@@ -71,6 +73,10 @@ write_decision(struct jsonw *w, const struct decision *d, const struct slice *id
 	jsonw_kstr(w, "runner_up", d->runner_up_name);
 	jsonw_kdouble(w, "propensity", d->propensity);
 	jsonw_kbool(w, "explored", d->explored);
+	if (d->arm != NULL) {
+		jsonw_kstr(w, "router", d->arm->stats->router);
+		jsonw_kstr(w, "version", d->arm->version);
+	}
 	if (d->score != NULL)
 		write_scores(w, d);
 	jsonw_kstr_n(w, "request_id", id->p, id->n);
@@ -80,18 +86,23 @@ write_decision(struct jsonw *w, const struct decision *d, const struct slice *id
 
 /* Decide, answer, and tell of it, with the generation held. */
 static void
-answer(struct gateway *g, struct gateway_worker *k, struct exchange *x, const struct want *want, int64_t start)
+answer(struct gateway *g, struct gateway_worker *k, struct exchange *x, struct want *want, int64_t start)
 {
 	const struct generation *n = gateway_enter(g, k);
+	const struct lineup *lineup = n->n_lineups == 0 ? NULL : arm_lineup(n, want->group);
 	struct err e = ERR_INIT;
 	struct buf out = BUF_INIT;
 	struct decision d;
 	struct jsonw w;
 	char id[72];
-	int r = decide(&k->choose, n, &n->active, want, &d, &e);
-	double seconds = (double)(clock_mono_ns() - start) / 1e9;
-	unsigned status = r < 0 ? reply_status(&e) : 200;
+	double seconds;
+	unsigned status;
+	int r;
 
+	arm_choose(lineup, want);
+	r = decide(&k->choose, n, &n->active, want, &d, &e);
+	seconds = (double)(clock_mono_ns() - start) / 1e9;
+	status = r < 0 ? reply_status(&e) : 200;
 	(void)snprintf(id, sizeof id, "%.*s", (int)(want->request_id.n > 71 ? 71 : want->request_id.n), want->request_id.p);
 	observe(g, &(struct event){ .path = "/v1/route", .request_id = id, .group = want->group, .generation = n, .d = &d,
 		.prompt = want->prompt, .status = status, .error = r < 0 ? "none_available" : NULL,
@@ -102,6 +113,8 @@ answer(struct gateway *g, struct gateway_worker *k, struct exchange *x, const st
 		jsonw_init(&w, &out);
 		write_decision(&w, &d, &want->request_id, seconds * 1e6);
 	}
+	if (lineup != NULL && lineup->shadow != NULL)
+		switching_shadow(g, &k->choose, n, want, &d);
 	gateway_leave(g, k);
 	if (r == 0)
 		reply_json(x, 200, &out);
