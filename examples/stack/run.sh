@@ -140,7 +140,7 @@ start_mlflow() {
 	"$mlflow" server --host 127.0.0.1 --port "$track" --backend-store-uri "$store" \
 		--artifacts-destination "$work/mlartifacts" --workers 1 >mlflow.log 2>&1 &
 	pids="$pids $!"
-	until_up MLflow "http://127.0.0.1:$track/health"
+	(until_up MLflow "http://127.0.0.1:$track/health") || { told "MLflow did not start (mlflow.log); runs are kept locally"; return 0; }
 	MLFLOW_TRACKING_URI=http://127.0.0.1:$track
 	export MLFLOW_TRACKING_URI
 	told "MLflow: $MLFLOW_TRACKING_URI (${store%%:*})"
