@@ -8,7 +8,7 @@
 #   JAEGER   Jaeger's all-in-one (else built from its Go module, a few minutes once)
 #   MINIO    MinIO's server (else a folder is the registry)
 #   MLFLOW   the mlflow command (else one from build/mlflow; without any, runs stay local)
-#   STEP     ask every STEP-th example prompt (2)
+#   STEP     ask every STEP-th example prompt (1)
 #   STOP     a step after which to stop and leave everything up until a key is pressed
 # Ports: gateway 4010, Jaeger 16686 and 4318, MinIO 9000 and 9001, MLflow 5050, PostgreSQL 5432; where
 # one is taken, the next free one.
@@ -23,7 +23,7 @@ work=${2:-$src/build/stack}
 rm -rf "$work"
 mkdir -p "$work"
 cd "$work"
-step=${STEP:-2}
+step=${STEP:-1}
 pids= pgdata=
 PYTHONDONTWRITEBYTECODE=1 no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost LLMR_SETTINGS=/dev/null
 XDG_STATE_HOME=$work/state XDG_CACHE_HOME=$work/cache LITELLM_MASTER_KEY=sk-example
@@ -199,7 +199,7 @@ do_train() { # FOLDER KIND
 	run train "$2" --data data/routing_train.jsonl -o "$1/router.safetensors"
 }
 do_gate() { # FOLDER
-	run eval --model "$1/router.safetensors" --data data/routing_test.jsonl --gate 'gap_closed>=0.15 && delta_best_single.lo>0'
+	run eval --model "$1/router.safetensors" --data data/routing_test.jsonl --min-full 15 --gate 'gap_closed>=0.15 && delta_best_single.lo>0'
 }
 do_push() { # FOLDER VERSION
 	run push -s ci.key -p ci.pub "$1/router.safetensors" "$registry" --name router --version "$2"
