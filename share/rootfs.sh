@@ -2,8 +2,10 @@
 # rootfs.sh LLMR DIR: a root folder that holds llmr and what it needs to run, and nothing else
 # (no shell, no package manager): the image of the Containerfile.
 #
-# llmr is linked to the packaged libraries: a static binary is not to be had, for the HTTP library
-# needs GnuTLS, whose libp11-kit has no static form. What it opens only when it is needed comes too:
+# A static binary is not to be had: libraries are opened when they are needed, which a static libc
+# cannot do, and GnuTLS, which the HTTP server's library needs, has parts without a static form.
+# What is opened while running comes too:
+#   libmicrohttpd serve
 #   libcurl       forwarding, S3, MLflow, Jaeger, OTLP
 #   libcrypto     certificates of signed models
 #   libopenblas   training, and large routers (LLMR_ROOTFS_BLAS=no leaves it out: serving does without)
@@ -33,6 +35,7 @@ opened() {
 	take "$f"
 }
 take "$llmr"
+opened libmicrohttpd.so.12
 opened libcurl.so.4
 opened libcrypto.so.3
 [ "${LLMR_ROOTFS_BLAS:-yes}" = no ] || opened libopenblas.so.0

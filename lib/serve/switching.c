@@ -536,8 +536,14 @@ switching_dress(struct gateway *g, struct generation *n, struct err *e)
 			g->switching->enabled = false;
 		return n;
 	}
-	if (starts && (g->switching = switching_new(g, n->config, e)) == NULL)
-		return NULL;
+	if (starts && (g->switching = switching_new(g, n->config, e)) == NULL) {
+		/* A full disk must not keep the gateway down; the next reload tries again. */
+		if (e->code != ERR_IO && e->code != ERR_CANTCREAT && e->code != ERR_TEMPFAIL)
+			return NULL;
+		log_at(&g->o.log, LOG_ERROR, "model switching is off, the configured model serves: %s", e->msg);
+		*e = (struct err)ERR_INIT;
+		return n;
+	}
 	if (configure(g->switching, n->config, e) < 0)
 		return NULL;
 	/* What was in service before a restart and cannot be now gives way; it must not keep the gateway down. */

@@ -60,7 +60,16 @@ fi
 inside() { bwrap --ro-bind root / --unshare-user --uid 1000 --gid 1000 --proc /proc --dev /dev --clearenv "$@"; }
 if inside /bin/llmr --version >/dev/null 2>&1; then
 	cp config.yaml root/app/config/config.yaml
-	ok "serves there" inside --setenv LITELLM_MASTER_KEY sk-test --tmpfs /app/data /bin/llmr serve -t
+	ok "takes its configuration there" inside --setenv LITELLM_MASTER_KEY sk-test --tmpfs /app/data /bin/llmr serve -t
+	mkdir run
+	inside --setenv LITELLM_MASTER_KEY sk-test --tmpfs /app/data --bind "$PWD/run" /tmp --die-with-parent \
+		/bin/llmr serve -l unix:/tmp/gw.sock >serve.log 2>&1 &
+	pid=$!
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -S run/gw.sock ] && break; sleep 0.1; done
+	equal "$(curl -s --max-time 10 --unix-socket run/gw.sock http://gw/_health/live)" \
+		'{"status":"alive","service":"llmr"}' "serves there"
+	kill $pid
+	wait $pid 2>/dev/null
 	# Training opens openblas, verifying opens libcrypto, extract opens libcurl.
 	cp "$SRC/examples/traces.jsonl.zst" "$SRC/examples/labels.jsonl" root/app/models/
 	mkdir work

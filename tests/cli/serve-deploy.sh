@@ -58,6 +58,22 @@ if [ -L /lib ] && bwrap --ro-bind /usr /usr --symlink usr/lib /lib --symlink usr
 	wait $pid
 	pid=
 	equal "$(cd box && find . -type f | sort | tr '\n' ' ')" "./config/config.yaml " "nothing was written but state"
+	# A disk that is full at the start: 64 KiB do not hold the state of switching.
+	{ cat gw.yaml; echo 'model_switching: {enabled: true}'; } >box/config/config.yaml
+	if bwrap --help 2>&1 | grep -q -- --size; then
+		rm -f box/run/gw.sock
+		sandbox --size 65536 --tmpfs /app/data /llmr serve -l unix:/tmp/gw.sock >box.log 2>&1 &
+		pid=$!
+		up box/run/gw.sock
+		equal "$(curl -s --max-time 10 --unix-socket box/run/gw.sock -d '{"prompt":"x"}' http://gw/v1/route |
+			grep -c '"model":"small"')" 1 "a full disk at the start: it decides"
+		match box.log 'model switching is off.*(full|space)' "and says what it does without"
+		kill $pid
+		wait $pid
+		pid=
+	else
+		skip "a full disk at the start (bwrap without --size)"
+	fi
 else
 	skip "a read-only root, uid 1000, no HOME (no bwrap, or not permitted)"
 fi
