@@ -448,6 +448,7 @@ _llmr() {
 		case $prev in
 		--config|-c) _llmr_files; return ;;
 		--listen|-l) COMPREPLY=(); return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--tls-cert) _llmr_files; return ;;
 		--tls-key) _llmr_files; return ;;
 		--max-body) COMPREPLY=(); return ;;
@@ -551,7 +552,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	serve)
-		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --embedder --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	switch)
 		if [[ $cur == -* ]]; then _llmr_words " --url --name --strategy --set --wait --timeout --reason --metadata --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

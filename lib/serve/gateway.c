@@ -67,9 +67,10 @@ tell_notes(const struct gateway *g, const struct config *c)
 }
 
 static struct loaded *
-load_model(const struct config *c, struct err *e)
+load_model(const struct gateway *g, const struct config *c, struct err *e)
 {
 	const struct router_settings *s = &c->router;
+	struct loaded_opts o = { s->kind, g->o.embedder };
 
 	if (s->strategy != STRATEGY_ML)
 		return NULL;
@@ -77,7 +78,7 @@ load_model(const struct config *c, struct err *e)
 		err_set(e, ERR_CONFIG, "routing_strategy_args.model_path: missing");
 		return NULL;
 	}
-	return loaded_read(s->model_path, s->kind, 0, e);
+	return loaded_read(s->model_path, &o, 0, e);
 }
 
 struct generation *
@@ -97,7 +98,7 @@ gateway_prepare(struct gateway *g, struct err *e)
 	}
 	if (c->router.llm_data_path != NULL && (k = candidates_load(c->router.llm_data_path, e)) == NULL)
 		goto out;
-	model = load_model(c, e);
+	model = load_model(g, c, e);
 	if (model == NULL && e->code != ERR_NONE)
 		goto out;
 	n = generation_new(c, k, model, g->backends, &g->o.log, e);
