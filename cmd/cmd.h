@@ -53,6 +53,7 @@ void out_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void say(const struct ctx *, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 int cmd_bench(struct ctx *);
+int cmd_config(struct ctx *);
 int cmd_convert(struct ctx *);
 int cmd_doctor(struct ctx *);
 int cmd_drift(struct ctx *);

@@ -13,6 +13,7 @@
 #include "net/http.h"
 #include "opt.h"
 #include "common/blas.h"
+#include "common/gatewaycheck.h"
 #include "common/settings.h"
 
 enum verdict { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
@@ -137,6 +138,37 @@ check_tmpdir(struct doctor *d)
 	result(d, "tmpdir", DOCTOR_OK, dir != NULL && dir[0] != '\0' ? dir : "/tmp");
 }
 
+static void
+gateway_result(void *ctx, const char *what, enum check_result r, enum err_code code, const char *detail)
+{
+	static const enum verdict as[] = { [CHECK_OK] = DOCTOR_OK, [CHECK_WARN] = DOCTOR_WARN, [CHECK_FAIL] = DOCTOR_FAIL };
+	struct doctor *d = ctx;
+
+	if (r == CHECK_FAIL && d->code == ERR_NONE)
+		d->code = code;
+	result(d, what, as[r], detail);
+}
+
+/* Certificates that every connection would trust. */
+static void
+check_ca(struct doctor *d)
+{
+	const char *path = opt_str(d->c, "ca-file");
+	struct buf b = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	if (path == NULL)
+		return;
+	if (io_read_file(path, (size_t)16 << 20, &b, &e) < 0)
+		failed(d, "ca", DOCTOR_FAIL, &e);
+	else if (strstr(buf_cstr(&b), "-----BEGIN CERTIFICATE-----") == NULL) {
+		(void)err_set(&e, ERR_CONFIG, "%s: no certificate in PEM", path);
+		failed(d, "ca", DOCTOR_FAIL, &e);
+	} else
+		result(d, "ca", DOCTOR_OK, path);
+	buf_finish(&b);
+}
+
 int
 cmd_doctor(struct ctx *c)
 {
@@ -148,6 +180,9 @@ cmd_doctor(struct ctx *c)
 	check_blas(&d);
 	check_settings(&d);
 	check_tmpdir(&d);
+	check_ca(&d);
+	if (opt_str(c, "config") != NULL)
+		gatewaycheck(opt_str(c, "config"), gateway_result, &d);
 	check_network(&d);
 	jsonw_end_array(&d.w);
 	if (c->json) {

@@ -396,11 +396,11 @@ warn_outcome(struct ctx *c, const struct judging *j)
 
 /* met false: ctx->err says why the gate was missed. */
 static int
-write_report(struct ctx *c, const struct judging *j, bool met)
+write_report(struct ctx *c, const struct judging *j, const struct evalout *o, bool met)
 {
 	const char *path = opt_str(c, "report"), *missed = strchr(c->err.msg, ':');
 	struct err e = ERR_INIT;
-	struct buf page = BUF_INIT;
+	struct buf page = BUF_INIT, mode = BUF_INIT;
 	char digest[65];
 	struct report report = { .v = &j->evaluation, .model = j->router->models.keys,
 		.m = j->router->models.len, .queries = j->data->n, .leaks = j->leaks,
@@ -414,8 +414,10 @@ write_report(struct ctx *c, const struct judging *j, bool met)
 	if (!met)
 		report.missed = missed == NULL ? "" : missed + 2;
 	hex_format(j->data->digest, 32, digest);
+	report.mode = evalout_mode(o, &mode);
 	report_write(&report, &page);
-	r = buf_ok(&page, &e);
+	r = buf_ok(&mode, &e) < 0 ? -1 : buf_ok(&page, &e);
+	buf_finish(&mode);
 	if (r == 0)
 		r = io_write_file(path, page.p, page.len, 0644, &e);
 	buf_finish(&page);
@@ -439,7 +441,7 @@ publish(struct ctx *c, const struct judging *j)
 
 	evalout_json(&o, &json);
 	if (buf_ok(&json, &c->err) < 0 || evalout_gate(c, j->gate, &json, &met) < 0 ||
-	    write_report(c, j, met) < 0)
+	    write_report(c, j, &o, met) < 0)
 		goto out;
 	runlog_eval(c, j->router->file, j->data->digest, &json);
 	if (c->json)

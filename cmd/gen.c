@@ -16,8 +16,8 @@
 
 /* The table points at the commands; this program never runs one. */
 #define NEVER(n) int cmd_##n(struct ctx *c) { (void)c; return -1; }
-NEVER(bench) NEVER(convert) NEVER(doctor) NEVER(drift) NEVER(embed) NEVER(eval) NEVER(extract)
-NEVER(help) NEVER(export_bundle) NEVER(gc) NEVER(import) NEVER(import_bundle) NEVER(inspect)
+NEVER(bench) NEVER(config) NEVER(convert) NEVER(doctor) NEVER(drift) NEVER(embed) NEVER(eval)
+NEVER(extract) NEVER(help) NEVER(export_bundle) NEVER(gc) NEVER(import) NEVER(import_bundle) NEVER(inspect)
 NEVER(keygen) NEVER(list) NEVER(promote) NEVER(pull) NEVER(push) NEVER(rollback) NEVER(route)
 NEVER(runs) NEVER(serve) NEVER(show) NEVER(sign) NEVER(switch) NEVER(train) NEVER(verify) NEVER(version)
 

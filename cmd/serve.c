@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -9,9 +10,11 @@
 #include "base/io.h"
 #include "cmd.h"
 #include "common/statedir.h"
+#include "common/trust.h"
 #include "serve/gateway.h"
 #include "serve/listen.h"
 #include "serve/notify.h"
+#include "serve/source.h"
 
 #define DEFAULT_CONFIG "/app/config/config.yaml"
 
@@ -66,10 +69,11 @@ reload(struct ctx *c, struct gateway *g)
 
 	(void)notify_reloading(getenv("NOTIFY_SOCKET"), &e);
 	e = (struct err)ERR_INIT;
-	if (gateway_reload(g, &e) < 0)
-		log_at(&c->log, LOG_ERROR, "reload refused, the old config and model serve on: %s", e.msg);
-	else
-		log_info(&c->log, "reloaded");
+	if (g->logs != NULL && accesslog_reopen(g->logs, &e) < 0) {
+		log_at(&g->o.log, LOG_ERROR, "the old log file is written on: %s", e.msg);
+		e = (struct err)ERR_INIT;
+	}
+	(void)gateway_reload(g, &e);	/* it logs what became of it */
 	tell_manager(c, e.code == ERR_NONE ? "READY=1\nSTATUS=reloaded" :
 		"READY=1\nSTATUS=reload refused, the old config and model serve on");
 }
@@ -142,6 +146,28 @@ raise_files(struct ctx *c, size_t connections)
 			(unsigned long long)r.rlim_cur, connections);
 }
 
+/* What is trusted, and how much memory there is. */
+static int
+read_policy(struct ctx *c, struct gateway_opts *o, struct keyring *keys, struct buf *hmac)
+{
+	if (trust_keys(c, keys) < 0 || trust_hmac(c, hmac) < 0)
+		return -1;
+	o->keys = keys;
+	o->hmac = (struct slice){ hmac->p, hmac->len };
+	o->require_signature = opt_flag(c, "require-signature");
+	o->grace_seconds = opt_duration(c, "signature-grace");
+	o->memory_limit = opt_given(c, "memory-limit") ? opt_bytes(c, "memory-limit") : source_memory_limit();
+	return 0;
+}
+
+static bool
+is_true(const char *name)
+{
+	const char *s = getenv(name);
+
+	return s != NULL && (strcasecmp(s, "true") == 0 || strcmp(s, "1") == 0 || strcasecmp(s, "yes") == 0);
+}
+
 static int
 fill(struct ctx *c, struct gateway_opts *o, struct buf *state)
 {
@@ -156,8 +182,19 @@ fill(struct ctx *c, struct gateway_opts *o, struct buf *state)
 	o->http.tls_cert = opt_str(c, "tls-cert");
 	o->http.tls_key = opt_str(c, "tls-key");
 	o->http.max_body_bytes = (size_t)opt_bytes(c, "max-body");
+	o->http.header_seconds = opt_duration(c, "header-timeout");
+	o->http.body_seconds = opt_duration(c, "body-timeout");
+	o->http.idle_seconds = opt_duration(c, "idle-timeout");
+	o->test = opt_flag(c, "test");
+	o->watch_config = is_true("CONFIG_HOT_RELOAD");
 	o->http.max_connections = (size_t)opt_int(c, "max-connections");
+	o->logs = (struct accesslog_opts){ .access = opt_str(c, "access-log"), .decision = opt_str(c, "decision-log"),
+		.prompts = opt_flag(c, "log-prompts") };
 	raise_files(c, o->http.max_connections);
+	if (telemetry_settings(&o->telemetry, variable, NULL, &c->err) < 0)
+		return -1;
+	if (o->telemetry.ca_file == NULL)
+		o->telemetry.ca_file = opt_str(c, "ca-file");
 	return 0;
 }
 
@@ -165,7 +202,8 @@ int
 cmd_serve(struct ctx *c)
 {
 	struct gateway_opts o = { .log = c->log, .no_auth = opt_flag(c, "no-auth"), .source = { .env = variable } };
-	struct buf state = BUF_INIT;
+	struct keyring keys = { 0 };
+	struct buf hmac = BUF_INIT, state = BUF_INIT;
 	struct gateway *g = NULL;
 	sigset_t set;
 	int r = -1;
@@ -175,7 +213,7 @@ cmd_serve(struct ctx *c)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (fill(c, &o, &state) == 0 && (g = gateway_new(&o, &c->err)) != NULL) {
+	if (fill(c, &o, &state) == 0 && read_policy(c, &o, &keys, &hmac) == 0 && (g = gateway_new(&o, &c->err)) != NULL) {
 		r = 0;
 		if (opt_flag(c, "test"))
 			say(c, "%s: well", o.config_path);
@@ -183,6 +221,10 @@ cmd_serve(struct ctx *c)
 			r = serve(c, g, &set);
 	}
 	gateway_free(g);
+	keyring_free(&keys);
+	if (hmac.p != NULL)
+		explicit_bzero(hmac.p, hmac.cap);
+	buf_finish(&hmac);
 	buf_finish(&state);
 	return r;
 }

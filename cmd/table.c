@@ -38,8 +38,8 @@ const struct opt global_opts[] = {
 	  .dflt = "auto", .help = "colour on standard error; NO_COLOR and TERM=dumb are obeyed" },
 	{ .l = "progress", .type = OPT_CHOICE, .arg = "WHEN", .choices = "auto|always|never",
 	  .dflt = "auto", .help = "progress bar on standard error; auto means on a terminal" },
-	{ .l = "log", .type = OPT_CHOICE, .arg = "FORM", .choices = "text|json", .dflt = "text",
-	  .help = "form of messages on standard error" },
+	{ .l = "log", .type = OPT_CHOICE, .arg = "FORM", .choices = "text|json|error|warning|info|debug", .dflt = "text",
+	  .help = "messages on standard error: their form, or how many" },
 	{ .l = "threads", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 256,
 	  .help = "threads to use; by default the cores that the cgroup grants" },
 	{ .l = "ca-file", .type = OPT_FILE, .arg = "FILE", .env = "CURL_CA_BUNDLE",
@@ -64,7 +64,9 @@ const struct opt global_opts[] = {
 	{ .l = "trusted-dir", .type = OPT_DIR, .arg = "DIR", \
 	  .help = "folder of trusted keys; by default $XDG_CONFIG_HOME/llmr/trusted" }, \
 	{ .l = "revoked", .type = OPT_FILE, .many = true, .arg = "FILE", \
-	  .help = "numbers of keys that count no more, one a line; may be repeated" }
+	  .help = "numbers of keys that count no more, one a line; may be repeated" }, \
+	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE", \
+	  .help = "secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET" }
 #define TRUST_OPTS \
 	KEY_OPTS, \
 	{ .s = 'x', .l = "signature", .type = OPT_FILE, .arg = "FILE", \
@@ -72,12 +74,12 @@ const struct opt global_opts[] = {
 	{ .l = "manifest", .type = OPT_FILE, .arg = "FILE", .env = "LLMROUTER_MODEL_MANIFEST_PATH", \
 	  .help = "signed manifest that lists the file; by default manifest.json beside it" }, \
 	{ .l = "root", .type = OPT_DIR, .arg = "DIR", \
-	  .help = "folder that the manifest's paths start from; by default the manifest's own" }, \
-	{ .l = "hmac-secret-file", .type = OPT_FILE, .arg = "FILE", \
-	  .help = "secret of manifests signed by HMAC; or LLMROUTER_MODEL_HMAC_SECRET" }
-#define REQUIRE_OPTS \
+	  .help = "folder that the manifest's paths start from; by default the manifest's own" }
+#define REQUIRE_OPT \
 	{ .l = "require-signature", .type = OPT_FLAG, .env = "LLMROUTER_ENFORCE_SIGNED_MODELS", \
-	  .help = "refuse a model that no trusted key has signed" }, \
+	  .help = "refuse a model that no trusted key has signed" }
+#define REQUIRE_OPTS \
+	REQUIRE_OPT, \
 	TRUST_OPTS
 #define PASSWORD_OPTS \
 	{ .l = "password-file", .type = OPT_FILE, .arg = "FILE", \
@@ -86,25 +88,36 @@ const struct opt global_opts[] = {
 	  .help = "descriptor to read the password from" }
 
 static const struct opt extract_opts[] = {
-	{ .l = "from", .type = OPT_CHOICE, .arg = "SOURCE", .choices = "jaeger|file",
+	{ .l = "from", .type = OPT_CHOICE, .arg = "SOURCE", .choices = "jaeger|tempo|postgres|s3|file",
 	  .dflt = "jaeger", .help = "where traces come from" },
 	{ .l = "url", .type = OPT_STRING, .arg = "URL", .env = "JAEGER_QUERY_URL",
-	  .dflt = "http://127.0.0.1:16686", .help = "base address of the Jaeger query API" },
+	  .dflt = "http://127.0.0.1:16686",
+	  .help = "base address of the Jaeger query API or of Tempo, postgresql://..., s3://BUCKET/PREFIX" },
 	{ .s = 'S', .l = "service", .type = OPT_STRING, .arg = "NAME", .env = "OTEL_SERVICE_NAME",
 	  .dflt = "litellm-gateway", .help = "service whose traces to fetch" },
 	{ .l = "operation", .type = OPT_STRING, .arg = "NAME",
 	  .help = "only traces that hold a span of this name" },
 	{ .l = "tag", .type = OPT_STRING, .many = true, .arg = "KEY=VALUE",
 	  .help = "only traces with this tag; may be repeated" },
+	{ .l = "query", .type = OPT_STRING, .arg = "TRACEQL",
+	  .help = "which traces to fetch of Tempo, instead of --service, --operation and --tag" },
+	{ .l = "tenant", .type = OPT_STRING, .arg = "NAME",
+	  .help = "tenant of Tempo (X-Scope-OrgID)" },
+	{ .l = "endpoint-url", .type = OPT_STRING, .arg = "URL",
+	  .help = "address of the S3 service; by default AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile's or AWS" },
+	{ .l = "region", .type = OPT_STRING, .arg = "NAME",
+	  .help = "region of the bucket; by default AWS_REGION or the profile's" },
+	{ .l = "profile", .type = OPT_STRING, .arg = "NAME",
+	  .help = "profile in AWS's configuration and credentials files" },
 	{ .l = "since", .type = OPT_DURATION, .arg = "AGE", .dflt = "24h",
 	  .help = "how far back to go from --end" },
 	{ .l = "start", .type = OPT_TIME, .arg = "TIME",
 	  .help = "begin of the time range (RFC 3339, @seconds); instead of --since" },
 	{ .l = "end", .type = OPT_TIME, .arg = "TIME", .dflt = "now", .help = "end of the time range" },
 	{ .l = "limit", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 1000000, .dflt = "1000",
-	  .help = "traces asked for in one request; a window that comes back full is halved" },
+	  .help = "traces asked for in one request; a window that comes back full is halved; rows fetched at once" },
 	{ .l = "concurrency", .type = OPT_INT, .arg = "N", .lo = 1, .hi = 64, .dflt = "2",
-	  .help = "requests in flight" },
+	  .help = "requests in flight; objects of S3 by default 16" },
 	{ .l = "timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s",
 	  .help = "limit for one request" },
 	{ .l = "connect-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "10s",
@@ -593,6 +606,8 @@ static const struct opt import_bundle_opts[] = {
 };
 
 static const struct opt doctor_opts[] = {
+	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
+	  .help = "also check a gateway's YAML, and the files, keys and variables that it names" },
 	{ .l = "url", .type = OPT_STRING, .many = true, .arg = "URL",
 	  .help = "also try to reach this address; may be repeated" },
 	{ .l = NULL }
@@ -612,8 +627,33 @@ static const struct opt serve_opts[] = {
 	{ .l = "max-body", .type = OPT_BYTES, .arg = "BYTES", .dflt = "1MiB", .help = "largest request body" },
 	{ .l = "max-connections", .type = OPT_INT, .arg = "N", .dflt = "4096", .lo = 1, .hi = 100000,
 	  .help = "open connections; idle ones give way" },
+	{ .l = "access-log", .type = OPT_STRING, .arg = "FILE",
+	  .help = "a line of JSON for each answer, appended to FILE; - is standard error" },
+	{ .l = "decision-log", .type = OPT_STRING, .arg = "FILE", .help = "a line of JSON for each decision, likewise" },
+	{ .l = "log-prompts", .type = OPT_FLAG, .help = "write prompts into the decision log" },
 	{ .l = "drain-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "30s", .env = "ROUTEIQ_DRAIN_TIMEOUT_SECONDS",
 	  .help = "on SIGTERM, how long requests in flight may take" },
+	{ .l = "header-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "5s",
+	  .help = "from a connection's begin to the end of a request's header" },
+	{ .l = "body-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "10s",
+	  .help = "from there to the end of its body" },
+	{ .l = "idle-timeout", .type = OPT_DURATION, .arg = "TIME", .dflt = "75s",
+	  .help = "how long a connection may be without a request" },
+	{ .l = "memory-limit", .type = OPT_BYTES, .arg = "BYTES",
+	  .help = "memory that may be used; a model that does not fit beside the active one is refused; "
+	  "by default the cgroup's" },
+	{ .l = "signature-grace", .type = OPT_DURATION, .arg = "TIME", .dflt = "60s",
+	  .help = "how long a changed model may wait for the signature that fits" },
+	REQUIRE_OPT,
+	KEY_OPTS,
+	{ .l = NULL }
+};
+
+static const struct opt config_opts[] = {
+	{ .s = 'c', .l = "config", .type = OPT_FILE, .arg = "FILE", .env = "LITELLM_CONFIG_PATH",
+	  .help = "the gateway's YAML; /app/config/config.yaml when neither says" },
+	{ .l = "strict", .type = OPT_FLAG, .help = "check: keys that are not used are a failure too" },
+	{ .l = "show-origin", .type = OPT_FLAG, .help = "show: tell the line, the variable or the default of each value" },
 	{ .l = NULL }
 };
 
@@ -634,7 +674,7 @@ static const struct opt switch_opts[] = {
 };
 
 const struct command commands[] = {
-	{ .name = "extract", .group = "data", .summary = "pull traces from a Jaeger server or files",
+	{ .name = "extract", .group = "data", .summary = "pull traces from Jaeger, Tempo, gateway logs or files",
 	  .operands = "[FILE ...]", .operand_choices = "@file", .max_args = ANY,
 	  .opts = extract_opts, .run = cmd_extract, .exits = "1 65 66 69 73 74 75 77 78 130",
 	  .see_also = "llmr-convert(1)" },
@@ -727,13 +767,16 @@ const struct command commands[] = {
 	{ .name = "serve", .group = "serving", .summary = "a validating gateway: decide, and forward there",
 	  .operands = "", .operand_choices = "", .opts = serve_opts, .run = cmd_serve,
 	  .exits = "65 66 69 73 75 78", .see_also = "llmr-bench(1) llmr-route(1)" },
+	{ .name = "config", .group = "serving", .summary = "check the gateway's YAML, or show what comes of it",
+	  .operands = "check | show [FILE]", .operand_choices = "check|show", .min_args = 1, .max_args = 2,
+	  .opts = config_opts, .run = cmd_config, .exits = "65 66 78", .see_also = "llmr-serve(1)" },
 	{ .name = "switch", .group = "serving", .summary = "switch a running gateway between versions of a router",
 	  .operands = "start|status|list|wait|abort|rollback|register|versions|stats [ARG...]",
 	  .operand_choices = "start|status|list|wait|abort|rollback|register|versions|stats", .min_args = 1, .max_args = 3,
 	  .opts = switch_opts, .run = cmd_switch, .exits = "1 65 66 69 75 77 78 130", .see_also = "llmr-serve(1)" },
 	{ .name = "doctor", .group = "help", .summary = "check libraries, CPU features, settings and reachability",
 	  .operands = "", .operand_choices = "", .opts = doctor_opts, .run = cmd_doctor,
-	  .exits = "69 78", .see_also = "llmr(1)" },
+	  .exits = "65 66 69 75 77 78", .see_also = "llmr(1)" },
 	{ .name = "help", .group = "help", .summary = "show help about a command",
 	  .operands = "[COMMAND]", .operand_choices = "@command", .max_args = 1, .opts = no_opts,
 	  .run = cmd_help, .exits = "", .see_also = "llmr(1)" },

@@ -21,6 +21,7 @@
 #include "model/fit.h"
 #include "model/search.h"
 #include "common/trainmode.h"
+#include "common/trainnotes.h"
 
 /* Vectors of an encoder that folds share, bytes at most. */
 #define ENCODER_MEMORY ((size_t)2 << 30)
@@ -138,22 +139,6 @@ check_output(struct ctx *c, const char *path)
 	return 0;
 }
 
-static void
-check_neighbors(struct ctx *c, const struct knn_params *p, size_t n)
-{
-	size_t k = p->n_neighbors, used = knn_neighbors(p, n);
-
-	if (p->given && k > n)
-		log_warn(&c->log, "n_neighbors %zu lowered to the %zu queries there are", k, n);
-	else if (p->given && k < KNN_FEW_NEIGHBORS)
-		log_warn(&c->log, "n_neighbors %zu: with fewer than %d neighbours a router usually "
-		    "loses to the best single model", k, KNN_FEW_NEIGHBORS);
-	else if (used < k)
-		say(c, "n_neighbors %zu: %s, since they are few (200 otherwise)", used,
-		    used == n ? "all queries" : used == KNN_FEW_NEIGHBORS ? "the fewest that serve" :
-		    "a seventh of the queries");
-}
-
 static int
 check_data(struct ctx *c, const struct training *t)
 {
@@ -164,11 +149,11 @@ check_data(struct ctx *c, const struct training *t)
 		    "there is nothing to choose", ds->models.keys[0]);
 	if (t->base.full > 0 && t->base.equal_rate == 1)
 		log_warn(&c->log, "all models score the same on every query: nothing can be learned");
-	if (t->params.kind == &knn_kind)
-		check_neighbors(c, (const struct knn_params *)(const void *)t->params.scorer, ds->n);
 	if (t->base.full == 0)
 		log_warn(&c->log, "no query was answered by every model: "
 		    "the router cannot be compared with baselines");
+	if (trainnotes(c, &t->params, t->search ? &t->grid : NULL, ds) < 0)
+		return -1;
 	return trainmode_check(c, &t->params, ds);
 }
 

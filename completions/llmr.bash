@@ -8,17 +8,22 @@ _llmr() {
 	prev=${COMP_WORDS[COMP_CWORD-1]}
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		extract|convert|embed|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|serve|switch|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
+		extract|convert|embed|train|eval|route|bench|import|inspect|drift|keygen|sign|verify|runs|push|pull|list|show|promote|rollback|gc|export-bundle|import-bundle|serve|config|switch|doctor|help|version) cmd=${COMP_WORDS[i]}; break ;;
 		esac
 	done
 	case $cmd:$prev in
 	extract:-*)
 		case $prev in
-		--from) _llmr_words "jaeger file"; return ;;
+		--from) _llmr_words "jaeger tempo postgres s3 file"; return ;;
 		--url) COMPREPLY=(); return ;;
 		--service|-S) COMPREPLY=(); return ;;
 		--operation) COMPREPLY=(); return ;;
 		--tag) COMPREPLY=(); return ;;
+		--query) COMPREPLY=(); return ;;
+		--tenant) COMPREPLY=(); return ;;
+		--endpoint-url) COMPREPLY=(); return ;;
+		--region) COMPREPLY=(); return ;;
+		--profile) COMPREPLY=(); return ;;
 		--since) COMPREPLY=(); return ;;
 		--start) COMPREPLY=(); return ;;
 		--end) COMPREPLY=(); return ;;
@@ -113,10 +118,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	route:-*)
 		case $prev in
@@ -144,10 +149,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	bench:-*)
 		case $prev in
@@ -179,10 +184,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	import:-*)
 		case $prev in
@@ -213,10 +218,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		esac ;;
 	keygen:-*)
 		case $prev in
@@ -245,10 +250,10 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--signature|-x) _llmr_files; return ;;
 		--manifest) _llmr_files; return ;;
 		--root) _llmr_dirs; return ;;
-		--hmac-secret-file) _llmr_files; return ;;
 		--format) _llmr_words "auto minisig manifest oms"; return ;;
 		--require) COMPREPLY=(); return ;;
 		esac ;;
@@ -276,6 +281,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -301,6 +307,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -316,6 +323,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -332,6 +340,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -353,6 +362,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -375,6 +385,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -395,6 +406,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -415,6 +427,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -436,6 +449,7 @@ _llmr() {
 		--public-key-b64) COMPREPLY=(); return ;;
 		--trusted-dir) _llmr_dirs; return ;;
 		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
 		--registry-id) COMPREPLY=(); return ;;
 		--endpoint-url) COMPREPLY=(); return ;;
 		--region) COMPREPLY=(); return ;;
@@ -453,7 +467,23 @@ _llmr() {
 		--tls-key) _llmr_files; return ;;
 		--max-body) COMPREPLY=(); return ;;
 		--max-connections) COMPREPLY=(); return ;;
+		--access-log) COMPREPLY=(); return ;;
+		--decision-log) COMPREPLY=(); return ;;
 		--drain-timeout) COMPREPLY=(); return ;;
+		--header-timeout) COMPREPLY=(); return ;;
+		--body-timeout) COMPREPLY=(); return ;;
+		--idle-timeout) COMPREPLY=(); return ;;
+		--memory-limit) COMPREPLY=(); return ;;
+		--signature-grace) COMPREPLY=(); return ;;
+		--public-key|-p) _llmr_files; return ;;
+		--public-key-b64) COMPREPLY=(); return ;;
+		--trusted-dir) _llmr_dirs; return ;;
+		--revoked) _llmr_files; return ;;
+		--hmac-secret-file) _llmr_files; return ;;
+		esac ;;
+	config:-*)
+		case $prev in
+		--config|-c) _llmr_files; return ;;
 		esac ;;
 	switch:-*)
 		case $prev in
@@ -467,13 +497,14 @@ _llmr() {
 		esac ;;
 	doctor:-*)
 		case $prev in
+		--config|-c) _llmr_files; return ;;
 		--url) COMPREPLY=(); return ;;
 		esac ;;
 	esac
 	case $prev in
 		--color) _llmr_words "auto always never"; return ;;
 		--progress) _llmr_words "auto always never"; return ;;
-		--log) _llmr_words "text json"; return ;;
+		--log) _llmr_words "text json error warning info debug"; return ;;
 		--threads) COMPREPLY=(); return ;;
 		--ca-file) _llmr_files; return ;;
 		--allowed-hosts) COMPREPLY=(); return ;;
@@ -481,9 +512,9 @@ _llmr() {
 		--state-dir) _llmr_dirs; return ;;
 	esac
 	case $cmd in
-	'') _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve switch doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
+	'') _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve config switch doctor help version --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir" ;;
 	extract)
-		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --from --url --service --operation --tag --query --tenant --endpoint-url --region --profile --since --start --end --limit --concurrency --timeout --connect-timeout --retries --auth-file --token-file --output --state --restart --max-trace-bytes --fail-empty --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	convert)
 		if [[ $cur == -* ]]; then _llmr_words " --from --output --out-dir --test-split --seed --prompt --labels --score --map --alias --strip-provider --redact --hash-users --dedupe --shard --keep-zero-cost --join-window --max-bad --max-trace-bytes --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -495,13 +526,13 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --data --from --embedder --dtype --truncate --recipe --hparam --objective --weak --strong --strong-share --candidates --cv --search --grid --save-oof --sample-weights --checkpoint --resume --seed --no-runs --store-queries --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "hybrid knn svm mlp mf ridge kridge trees"; fi ;;
 	eval)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --data --from --min-full --bootstrap --seed --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --against --report --off-policy --min-ess --gate --allow-leaks --no-runs --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	route)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --jsonl --explain --data --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --request-id --seed --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	bench)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --queries --rate --duration --requests --warmup --cold --max-cost --cost-weight --max-latency --latency-weight --candidates --require --explore-epsilon --explore-temperature --explore-max-cost --router-mode --router-tau --router-threshold --strong-share --weak --strong --seed --budget-p99 --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import)
 		if [[ $cur == -* ]]; then _llmr_words " --models --embedder --dtype --embedder-from --dim --link --activation --candidates --seed --output --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -510,7 +541,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --embedder --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	drift)
-		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --model --embedder --text --data --from --threshold --max-ood --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	keygen)
 		if [[ $cur == -* ]]; then _llmr_words " --public-key --secret-key --no-password --type --kdf-memory --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
@@ -519,50 +550,53 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --secret-key --signature --format --trusted-comment --comment --description --no-sidecar --add --rotate --hmac --hmac-secret-file --password-file --password-fd --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	verify)
-		if [[ $cur == -* ]]; then _llmr_words " --public-key --public-key-b64 --trusted-dir --revoked --signature --manifest --root --hmac-secret-file --format --require --prehashed --no-sidecar --allow-extra --add-key --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --signature --manifest --root --format --require --prehashed --no-sidecar --allow-extra --add-key --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	runs)
 		if [[ $cur == -* ]]; then _llmr_words " --limit --kind --command --format --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "list show compare export"; fi ;;
 	push)
-		if [[ $cur == -* ]]; then _llmr_words " --name --version --meta --channel --expires --plain --expect-previous --lease --mlflow --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --name --version --meta --channel --expires --plain --expect-previous --lease --mlflow --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	pull)
-		if [[ $cur == -* ]]; then _llmr_words " --name --channel --version --output --watch --interval --offline --min-seq --max-age --lease --cache-dir --cache-size --mlflow --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --name --channel --version --output --watch --interval --offline --min-seq --max-age --lease --cache-dir --cache-size --mlflow --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	list)
-		if [[ $cur == -* ]]; then _llmr_words " --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	show)
-		if [[ $cur == -* ]]; then _llmr_words " --channel --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --channel --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	promote)
-		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	rollback)
-		if [[ $cur == -* ]]; then _llmr_words " --to --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --to --channel --expires --plain --expect-previous --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	gc)
-		if [[ $cur == -* ]]; then _llmr_words " --grace --keep --dry-run --force --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --grace --keep --dry-run --force --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	export-bundle)
-		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --output --channel --with-binary --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	import-bundle)
-		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	serve)
-		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --embedder --no-auth --tls-cert --tls-key --max-body --max-connections --drain-timeout --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --embedder --no-auth --tls-cert --tls-key --max-body --max-connections --access-log --decision-log --log-prompts --drain-timeout --header-timeout --body-timeout --idle-timeout --memory-limit --signature-grace --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
+	config)
+		if [[ $cur == -* ]]; then _llmr_words " --config --strict --show-origin --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		else _llmr_words "check show"; fi ;;
 	switch)
 		if [[ $cur == -* ]]; then _llmr_words " --url --name --strategy --set --wait --timeout --reason --metadata --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words "start status list wait abort rollback register versions stats"; fi ;;
 	doctor)
-		if [[ $cur == -* ]]; then _llmr_words " --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --config --url --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	help)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
-		else _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve switch doctor help version"; fi ;;
+		else _llmr_words "extract convert embed train eval route bench import inspect drift keygen sign verify runs push pull list show promote rollback gc export-bundle import-bundle serve config switch doctor help version"; fi ;;
 	version)
 		if [[ $cur == -* ]]; then _llmr_words " --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;

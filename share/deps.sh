@@ -1,7 +1,7 @@
 #!/bin/sh
 # deps.sh build|check: install what building (and testing) needs; quiet when all is there.
 what=${1:-build}
-build="gcc libc6-dev pkg-config libcurl4-openssl-dev libyaml-dev libopenblas-dev libsodium-dev libsqlite3-dev libmicrohttpd-dev libssl-dev libzstd-dev zlib1g-dev"
+build="gcc libc6-dev pkg-config libcurl4-openssl-dev libpq-dev libyaml-dev libopenblas-dev libsodium-dev libsqlite3-dev libmicrohttpd-dev libssl-dev libzstd-dev zlib1g-dev"
 check="libcriterion-dev mandoc zstd curl"
 packages=$build
 [ "$what" = check ] && packages="$build $check"
@@ -18,6 +18,7 @@ need gcc have "${CC:-cc}"
 need libc6-dev test -e /usr/include/stdio.h
 need pkg-config have pkg-config
 need libcurl4-openssl-dev pc libcurl
+need libpq-dev pc libpq
 need libyaml-dev pc yaml-0.1
 need libopenblas-dev pc openblas
 need libsodium-dev pc libsodium

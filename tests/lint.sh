@@ -38,6 +38,7 @@ homes() {
 			sed "s|\$|: $header belongs to $home|"
 	done <<-EOF
 		curl/ lib/net/http
+		libpq-fe.h lib/net/pq
 		cJSON lib/fmt/json
 		cjson/ lib/fmt/json
 		yaml lib/fmt/yaml
@@ -89,8 +90,9 @@ markers() {
 
 # Headers stand alone.
 headers() {
+	pq=$(${PKG_CONFIG:-pkg-config} --cflags libpq 2>/dev/null)
 	for h in lib/*.h lib/*/*.h; do
-		echo "#include \"${h#lib/}\"" | ${CC:-cc} -std=c11 -D_DEFAULT_SOURCE -Ilib -fsyntax-only -x c - 2>&1 | head -n 3
+		echo "#include \"${h#lib/}\"" | ${CC:-cc} -std=c11 -D_DEFAULT_SOURCE -Ilib $pq -fsyntax-only -x c - 2>&1 | head -n 3
 	done
 }
 

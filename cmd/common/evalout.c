@@ -211,6 +211,23 @@ print_mode(const struct evalout *o)
 		out_printf("%-24s by a softmax of the scores over %.4g\n", "drawn", m->temperature);
 }
 
+const char *
+evalout_mode(const struct evalout *o, struct buf *b)
+{
+	const struct policy_mode *m = o->chosen_by;
+
+	if (m->pair) {
+		buf_printf(b, "%s, between %s and %s, which got %.1f %% of the calls (%.1f %% expected",
+		    mode_kind_name(o->mode->kind), o->model[m->weak], o->model[m->strong],
+		    100 * share_of_strong(o), 100 * o->expected_share);
+		if (!isnan(o->mode->share))
+			buf_printf(b, ", %.1f %% asked for", 100 * o->mode->share);
+		buf_str(b, ")");
+	} else if (m->draw)
+		buf_printf(b, "drawn by a softmax of the predicted scores over %.4g", m->temperature);
+	return b->len > 0 ? buf_cstr(b) : NULL;
+}
+
 static void
 put_models(struct jsonw *w, const struct evalout *o, const char *key, const struct eval_group *g)
 {

@@ -38,6 +38,8 @@ void evalout_print(const char *name, const struct bootstrap_ci *, bool percent, 
 int evalout_gate(struct ctx *, const struct gate *, const struct buf *json, bool *met);
 /* One object. */
 void evalout_json(const struct evalout *, struct buf *);
+/* How the router chooses, a line for people in the buffer; NULL: by the highest prediction. */
+const char *evalout_mode(const struct evalout *, struct buf *);
 /* To standard output. */
 void evalout_people(const struct evalout *);
 

@@ -193,10 +193,23 @@ color_wanted(const char *when, int fd)
 	return wanted(when, fd);
 }
 
+/* -q and -v count first, then --log. */
+static enum log_level
+level_wanted(const struct ctx *c, const char *log)
+{
+	size_t verbose = opt_count(c, "verbose");
+
+	if (c->quiet)
+		return LOG_ERROR;
+	if (verbose > 0)
+		return verbose > 1 ? LOG_DEBUG : LOG_INFO;
+	return strcmp(log, "error") == 0 ? LOG_ERROR : strcmp(log, "info") == 0 ? LOG_INFO :
+		strcmp(log, "debug") == 0 ? LOG_DEBUG : LOG_WARN;
+}
+
 void
 term_setup(struct ctx *c)
 {
-	size_t verbose = opt_count(c, "verbose");
 
 	c->json = opt_flag(c, "json");
 	c->quiet = opt_flag(c, "quiet");
@@ -204,9 +217,7 @@ term_setup(struct ctx *c)
 	term.color = color_wanted(opt_str(c, "color"), STDERR_FILENO);
 	term.json_log = strcmp(opt_str(c, "log"), "json") == 0;
 	c->color = color_wanted(opt_str(c, "color"), STDOUT_FILENO);
-	c->log = (struct log){ .sink = sink,
-		.level = c->quiet ? LOG_ERROR : verbose > 1 ? LOG_DEBUG :
-			verbose == 1 ? LOG_INFO : LOG_WARN };
+	c->log = (struct log){ .sink = sink, .level = level_wanted(c, opt_str(c, "log")) };
 	if (!c->quiet && wanted(opt_str(c, "progress"), STDERR_FILENO))
 		c->progress.show = show_progress;
 }

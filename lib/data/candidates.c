@@ -103,6 +103,8 @@ read_member(const struct place *p, struct slice key, struct candidate *c)
 		return read_number(p, "input_price", 1e-3, 1e9, &c->usd_per_1k_input);
 	if (slice_is(key, "output_price"))
 		return read_number(p, "output_price", 1e-3, 1e9, &c->usd_per_1k_output);
+	if (slice_is(key, "context_window"))
+		return read_number(p, "context_window", 1, 1e9, &c->context_window);
 	return jread_skip(p->j) ? 0 : bad(p, "", "");
 }
 
@@ -110,7 +112,7 @@ static int
 read_model(struct place *p, size_t *cap)
 {
 	struct candidate c = { .usd_per_1k_input = NAN, .usd_per_1k_output = NAN,
-		.quality_score = NAN };
+		.quality_score = NAN, .context_window = NAN };
 	struct slice key;
 	bool added;
 	int r = 0;

@@ -20,6 +20,7 @@ struct candidate {
 	size_t n_capabilities;
 	double usd_per_1k_input, usd_per_1k_output;	/* NaN unknown */
 	double quality_score;			/* 0..1, NaN unknown */
+	double context_window;			/* tokens, NaN unknown */
 };
 
 struct candidates {

@@ -257,8 +257,10 @@ leaf(struct reading *r, const char *key, const struct yaml_node *v)
 	if (yaml_is_null(v) || (v->type == YAML_SCALAR && v->len == 0))
 		return 0;		/* left open */
 	for (size_t i = 0; v->type == YAML_LIST && i < v->n; i++) {
-		if (v->items[i]->type != YAML_SCALAR)
+		if (v->items[i]->type != YAML_SCALAR) {
+			buf_finish(&text);
 			return wrong(r, key, v->line, "a list of plain values is expected", NULL);
+		}
 		buf_printf(&text, "%s%s", i > 0 ? "," : "", v->items[i]->text);
 	}
 	if (v->type == YAML_SCALAR)

@@ -646,6 +646,12 @@ tensorfile_bytes(const struct tensorfile *f)
 	return f->n;
 }
 
+const void *
+tensorfile_data(const struct tensorfile *f)
+{
+	return f->raw;
+}
+
 /* ---- writer ---- */
 
 struct tensorfile_writer {

@@ -78,6 +78,8 @@ void tensorfile_meta_at(const struct tensorfile *, size_t i, struct slice *key,
 /* SHA-256 of the whole file (worked out at each call), and its size. */
 void tensorfile_digest(const struct tensorfile *, uint8_t out[32]);
 uint64_t tensorfile_bytes(const struct tensorfile *);
+/* Those bytes; borrowed. */
+const void *tensorfile_data(const struct tensorfile *);
 
 /*
  * Writer: tensors' data are borrowed until save. The bytes depend on content

@@ -56,6 +56,12 @@ cell(const struct fitting *f, size_t i, size_t output)
 	    f->ds->latency[i * f->m + output - f->m];
 }
 
+static double
+weight_of(const struct fitting *f, size_t i)
+{
+	return f->ds->weight != NULL ? (double)f->ds->weight[i] : 1;
+}
+
 static float *
 terms_of(const struct fitting *f, size_t column)
 {
@@ -75,7 +81,7 @@ find_columns(struct fitting *f)
 	for (size_t o = 0; o < 2 * f->m; o++) {
 		float *t = f->terms + o * TERMS;
 		size_t known = 0;
-		double sum = 0;
+		double sum = 0, all = 0;
 
 		t[MEAN] = -1;
 		t[FACTOR] = 1;
@@ -84,13 +90,14 @@ find_columns(struct fitting *f)
 
 			if (isnan(v))
 				continue;
-			sum += (double)v;
+			sum += weight_of(f, i) * (double)v;
+			all += weight_of(f, i);
 			t[LARGEST] = v > t[LARGEST] ? v : t[LARGEST];
 			known++;
 		}
 		if (known == 0)
 			continue;
-		t[MEAN] = fminf((float)(sum / (double)known), MOST);
+		t[MEAN] = fminf((float)(sum / all), MOST);
 		t[LARGEST] = fminf(t[LARGEST], MOST);
 		if (known >= FEWEST && t[MEAN] > 0)
 			f->of[f->columns++] = o;
@@ -117,15 +124,15 @@ fit_line(const struct fitting *f, size_t c, size_t fold, float *t)
 	double n = 0, x = 0, y = 0, xx = 0, xy = 0;
 
 	for (size_t i = 0; i < f->n; i++) {
-		double l = (double)f->len[i], v = (double)f->y[i * f->columns + c];
+		double l = (double)f->len[i], v = (double)f->y[i * f->columns + c], w = weight_of(f, i);
 
 		if (isnan(v) || !left_in(i, fold))
 			continue;
-		n++;
-		x += l;
-		y += v;
-		xx += l * l;
-		xy += l * v;
+		n += w;
+		x += w * l;
+		y += w * v;
+		xx += w * l * l;
+		xy += w * l * v;
 	}
 	t[SLOPE] = t[BASE] = 0;
 	if (n == 0)
@@ -165,7 +172,7 @@ static void *
 fit_part(struct fitting *f, size_t fold, struct err *e)
 {
 	const struct scorer_data data = { .n = f->n, .d = f->d, .m = f->columns, .x = f->x,
-		.score = f->part, .pool = f->pool, .cancel = f->cancel };
+		.score = f->part, .weight = f->ds->weight, .pool = f->pool, .cancel = f->cancel };
 	const struct ridge_params params = { LAMBDA };
 
 	for (size_t c = 0; c < f->columns; c++) {
@@ -206,42 +213,62 @@ predict_part(const struct fitting *f, const void *ridge, size_t fold, struct err
 	return r;
 }
 
+/* On a row left out: what the prediction, times factor, and the truth are above the mean. False: not known. */
+static bool
+outcome(const struct fitting *f, size_t c, const float *t, size_t i, double *p, double *v)
+{
+	double mean = (double)t[MEAN], most = FARTHEST * (double)t[LARGEST];
+
+	if (isnan(f->y[i * f->columns + c]))
+		return false;
+	*p = fmin((double)f->outside[i * f->columns + c], most) * (double)t[FACTOR] - OFFSET * mean - mean;
+	*v = (double)cell(f, i, f->of[c]) - mean;
+	return true;
+}
+
+/* Does a column's weight surely leave smaller squared errors than the mean does? */
+static bool
+is_sure(const struct fitting *f, size_t c, const float *t)
+{
+	double n = 0, weights = 0, gain = 0, square = 0, p, v;
+
+	for (size_t i = 0; i < f->n; i++)
+		if (outcome(f, c, t, i, &p, &v)) {
+			double left = v - (double)t[WEIGHT] * p, g = v * v - left * left;
+			double w = weight_of(f, i);
+
+			n += w;
+			weights += w * w;
+			gain += w * g;
+			square += w * g * g;
+		}
+	/* Rows of unequal weight tell as much as n^2 / weights equal ones. */
+	return gain / n > SURE * sqrt(fmax(square / n - gain / n * (gain / n), 0) / (n * n / weights));
+}
+
 /* Factor and weight of a column from the rows left out. */
 static void
 weigh(const struct fitting *f, size_t c, float *t)
 {
-	double mean = (double)t[MEAN], offset = OFFSET * mean, most = FARTHEST * (double)t[LARGEST];
-	double n = 0, truth = 0, guess = 0, pp = 0, pt = 0, gain = 0, square = 0;
+	double offset = OFFSET * (double)t[MEAN], most = FARTHEST * (double)t[LARGEST];
+	double truth = 0, guess = 0, pp = 0, pt = 0, p, v;
 
 	for (size_t i = 0; i < f->n; i++)
 		if (!isnan(f->y[i * f->columns + c])) {
-			n++;
-			truth += (double)cell(f, i, f->of[c]) + offset;
-			guess += fmin((double)f->outside[i * f->columns + c], most);
+			truth += weight_of(f, i) * ((double)cell(f, i, f->of[c]) + offset);
+			guess += weight_of(f, i) * fmin((double)f->outside[i * f->columns + c], most);
 		}
 	t[WEIGHT] = 0;
 	t[FACTOR] = guess > 0 ? (float)fmin(fmax(truth / guess, 1e-3), 1e3) : 1;
 	for (size_t i = 0; i < f->n; i++)
-		if (!isnan(f->y[i * f->columns + c])) {
-			double p = fmin((double)f->outside[i * f->columns + c], most) *
-			    (double)t[FACTOR] - offset - mean, v = (double)cell(f, i, f->of[c]) - mean;
-
-			pp += p * p;
-			pt += p * v;
+		if (outcome(f, c, t, i, &p, &v)) {
+			pp += weight_of(f, i) * p * p;
+			pt += weight_of(f, i) * p * v;
 		}
 	if (!(pp > 0) || !(pt > 0))
 		return;
 	t[WEIGHT] = (float)fmin(pt / pp, 1);
-	for (size_t i = 0; i < f->n; i++)
-		if (!isnan(f->y[i * f->columns + c])) {
-			double p = fmin((double)f->outside[i * f->columns + c], most) *
-			    (double)t[FACTOR] - offset - mean, v = (double)cell(f, i, f->of[c]) - mean;
-			double g = v * v - (v - (double)t[WEIGHT] * p) * (v - (double)t[WEIGHT] * p);
-
-			gain += g;
-			square += g * g;
-		}
-	if (!(gain / n > SURE * sqrt(fmax(square / n - gain / n * (gain / n), 0) / n)))
+	if (!is_sure(f, c, t))
 		t[WEIGHT] = 0;
 }
 

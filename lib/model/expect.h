@@ -7,7 +7,7 @@
  * plain scale the prediction is drawn towards the model's mean by a weight that
  * is fitted on rows left out in turn; where it does not surely (one-sided 95 %)
  * leave smaller squared errors there than the mean, the weight is 0 and the
- * mean is the prediction.
+ * mean is the prediction. What a query counts for (ds->weight) holds here, too.
  * Depends on: model/ridge, model/target, data/dataset.
  * Threads: immutable once fitted or loaded; each thread brings its scratch.
  */

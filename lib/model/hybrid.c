@@ -16,6 +16,7 @@
 #define ROUNDS 12		/* of clustering */
 #define RAMP 0.03		/* the guard's bounds lie this share below and above its threshold */
 #define CAUTION 0.15		/* share of the worth that the guard may cost */
+#define JUDGED 30000		/* rows left out that weights and guard are fitted on, of more a share by the seed */
 #define GUARD_MOST 0.25		/* share of the rows left out at random that may lie below its upper bound */
 
 struct hybrid {
@@ -75,6 +76,7 @@ struct outside {
 	float *mean;			/* [parts x m] mean scores of the rows left in, by part */
 	size_t *part;			/* [n] part that a row is left out with */
 	size_t parts;
+	bool *judged;			/* [n] is it predicted when it is left out? */
 	const char *name;		/* of the division, in a checkpoint */
 };
 
@@ -110,7 +112,7 @@ predict_rows(void *arg, size_t block, unsigned worker)
 	float *rest = p->rest + worker * 2 * m;
 
 	for (size_t i = block * ROWS; i < end && i < p->data->n; i++) {
-		if (p->out->part[i] != p->part)
+		if (p->out->part[i] != p->part || !p->out->judged[i])
 			continue;
 		kind->score(p->model, p->data->x + i * p->data->d, SCORER_NO_ROW,
 		    p->scratch[worker], rest, rest + m);
@@ -204,7 +206,7 @@ copy_part(struct outside *o, size_t place, size_t part, bool near, float *to, bo
 	for (size_t i = 0; i < o->n; i++) {
 		float *from = o->score[place] + i * m;
 
-		if (o->part[i] != part)
+		if (o->part[i] != part || !o->judged[i])
 			continue;
 		memcpy(back ? from : to, back ? to : from, m * sizeof *to);
 		if (near && back)
@@ -213,6 +215,18 @@ copy_part(struct outside *o, size_t place, size_t part, bool near, float *to, bo
 			to[m] = o->near[i];
 		to += m + 1;
 	}
+}
+
+/* Neighbours are found exactly: a graph for each part costs more than it saves on the rows that are judged. */
+static void *
+fit_outside(const struct hybrid *h, size_t k, const struct scorer_data *data, struct err *e)
+{
+	_Alignas(16) unsigned char slot[HYBRID_SLOT];
+
+	memcpy(slot, h->params.of[h->which[k]].bytes, sizeof slot);
+	if (h->kind[k] == &knn_kind)
+		((struct knn_params *)(void *)slot)->index = KNN_INDEX_EXACT;
+	return h->kind[k]->fit(slot, data, e);
 }
 
 /* Fit a member without a part and let it predict that, unless a checkpoint has what it said. */
@@ -237,8 +251,7 @@ member_out(const struct hybrid *h, const struct scorer_data *data, struct outsid
 		return 0;
 	}
 	s->data.keep = &at;
-	model = cancel_check(data->cancel, e) < 0 ? NULL :
-	    kind->fit(h->params.of[h->which[k]].bytes, &s->data, e);
+	model = cancel_check(data->cancel, e) < 0 ? NULL : fit_outside(h, k, &s->data, e);
 	if (model != NULL && (r = predict_part(h, data, out, model, k, part, e)) == 0) {
 		copy_part(out, k, part, near, flat, false);
 		checkpoint_drop(&at);
@@ -285,6 +298,7 @@ outside_finish(struct outside *o)
 	free(o->near);
 	free(o->mean);
 	free(o->part);
+	free(o->judged);
 }
 
 static int
@@ -295,10 +309,15 @@ outside_begin(struct outside *o, const struct hybrid *h, const struct scorer_dat
 	o->near = mem_calloc(data->n, sizeof *o->near, e);
 	o->part = mem_calloc(data->n, sizeof *o->part, e);
 	o->mean = mem_calloc(parts, data->m * sizeof *o->mean, e);
-	if (o->near == NULL || o->part == NULL || o->mean == NULL)
+	o->judged = mem_calloc(data->n, sizeof *o->judged, e);
+	if (o->near == NULL || o->part == NULL || o->mean == NULL || o->judged == NULL)
 		return -1;
-	for (size_t i = 0; i < data->n; i++)
+	for (size_t i = 0; i < data->n; i++) {
+		struct rng g = rng_split(~data->seed, i);
+
 		o->near[i] = -1;
+		o->judged[i] = data->n <= JUDGED || rng_below(&g, data->n) < JUDGED;
+	}
 	for (size_t k = 0; k < h->n_members; k++)
 		if ((o->score[k] = mem_aligned(data->n, data->m * sizeof(float), e)) == NULL)
 			return -1;
@@ -355,6 +374,8 @@ add_products(const struct outside *o, const struct scorer_data *data, size_t mem
 		double w = data->weight != NULL ? (double)data->weight[i] : 1;
 		size_t known = 0;
 
+		if (!o->judged[i])
+			continue;
 		for (size_t k = 0; k <= last; k++) {
 			const float *cell = column(o, data->score, members, k, i);
 
@@ -508,13 +529,16 @@ by_near(const void *a, const void *b)
 static int
 low_cosine(const struct outside *random, float *out, struct err *e)
 {
-	size_t k = (size_t)((1 - GUARD_MOST) * (double)random->n) + 1;
-	float *work = mem_calloc(random->n, sizeof *work, e);
+	float *work = mem_calloc(2 * random->n, sizeof *work, e);
+	size_t n = 0, k;
 
 	if (work == NULL)
 		return -1;
-	memcpy(work, random->near, random->n * sizeof *work);
-	*out = topk_value(work, random->n, k < random->n ? k : random->n, work);
+	for (size_t i = 0; i < random->n; i++)
+		if (random->judged[i])
+			work[n++] = random->near[i];
+	k = (size_t)((1 - GUARD_MOST) * (double)n) + 1;
+	*out = topk_value(work, n, k < n ? k : n, work + n);
 	free(work);
 	return 0;
 }
@@ -531,6 +555,8 @@ outcomes(const struct hybrid *h, const struct outside *o, const struct scorer_da
 		size_t best = 0, single = 0;
 		double top = -INFINITY;
 
+		if (!o->judged[i])
+			continue;
 		for (size_t j = 0; j < o->m; j++) {
 			double s = (double)mean[j];
 

@@ -7,7 +7,8 @@
  * squared error of the differences between models on a query, none negative, in
  * all 1 together with that of each model's mean, which stands for knowing
  * nothing; the members' are drawn a little towards equal ones (stacking: Wolpert 1992,
- * doi:10.1016/S0893-6080(05)80023-1; Breiman 1996, doi:10.1007/BF00117832).
+ * doi:10.1016/S0893-6080(05)80023-1; Breiman 1996, doi:10.1007/BF00117832). Of
+ * more than 30,000 rows left out only so many, drawn by the seed, are predicted.
  *
  * Far from all that it was trained on a router guesses, and guessing loses to
  * the best single model. With knn among the members, the cosine of a query to
@@ -38,6 +39,7 @@
  */
 struct hybrid_params {
 	bool member[HYBRID_MEMBERS];	/* in the order of hybrid_member_name */
+	bool given[HYBRID_MEMBERS];	/* a hyperparameter of it was set, member or not */
 	bool guard;
 	size_t folds, regions;		/* 2.. */
 	struct { _Alignas(16) unsigned char bytes[HYBRID_SLOT]; } of[HYBRID_MEMBERS];

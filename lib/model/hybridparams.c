@@ -26,6 +26,28 @@ hybridparams_kind(size_t i)
 	return kind;
 }
 
+const char *
+hybridparams_idle(const void *params)
+{
+	const struct hybrid_params *p = params;
+
+	for (size_t i = 0; i < HYBRID_MEMBERS; i++)
+		if (p->given[i] && !p->member[i])
+			return names[i];
+	return NULL;
+}
+
+const void *
+hybridparams_member(const void *params, const struct scorer_kind *kind)
+{
+	const struct hybrid_params *p = params;
+
+	for (size_t i = 0; i < HYBRID_MEMBERS; i++)
+		if (p->member[i] && hybridparams_kind(i) == kind)
+			return p->of[i].bytes;
+	return NULL;
+}
+
 void
 hybridparams_init(void *params)
 {
@@ -78,8 +100,10 @@ set_member_param(struct hybrid_params *p, const char *name, const char *dot, con
 		const struct scorer_kind *kind = hybridparams_kind(i);
 
 		if (kind != NULL && strlen(names[i]) == (size_t)(dot - name) &&
-		    memcmp(name, names[i], (size_t)(dot - name)) == 0)
+		    memcmp(name, names[i], (size_t)(dot - name)) == 0) {
+			p->given[i] = true;
 			return kind->params_set(p->of[i].bytes, dot + 1, value, e);
+		}
 	}
 	return 1;
 }

@@ -19,6 +19,10 @@
 /* Kind that may be a member, by its place (0..HYBRID_MEMBERS-1); NULL when this build lacks it. */
 const struct scorer_kind *hybridparams_kind(size_t i);
 const char *hybridparams_name(size_t i);
+/* A kind that hyperparameters were set of although it is no member; NULL when there is none. */
+const char *hybridparams_idle(const void *params);
+/* Hyperparameters of a kind among the members; NULL when it is none. */
+const void *hybridparams_member(const void *params, const struct scorer_kind *);
 
 /* As params_init, params_set, params_write and params_read of struct scorer_kind; params is a struct hybrid_params. */
 void hybridparams_init(void *params);

@@ -11,7 +11,7 @@
 #include "model/target.h"
 
 #define MAX_WEIGHT 1e6f
-#define PROBE_SHARE 5		/* one row in so many calibrates the first training */
+#define PARTS 4			/* of the rows, each left out of a training whose margins on it calibrate */
 #define LEAST_SLOPE 1e-3	/* keeps the order where the probe shows no gain */
 
 struct mf {
@@ -347,100 +347,147 @@ collapse(const struct train *t, const struct mf *mf)
 	}
 }
 
-/* Sums over the known cells of some rows: margins x, scores y. */
+/* Of a model's known cells: margins x and scores y, both less their mean over the known cells of the row. */
 struct sums { double n, x, y, xx, xy; };
 
-static struct sums
-sums_of(const struct train *t, const struct mf *mf, size_t from, size_t to, float *y)
+static void
+add_row(const struct train *t, size_t row, float *margin, struct sums *s)
 {
-	struct sums s = { 0, 0, 0, 0, 0 };
+	const float *score = t->d->score + row * t->d->m;
+	double w = t->d->weight == NULL ? 1 : (double)t->d->weight[row], x = 0, y = 0, known = 0;
 
-	for (size_t i = from; i < to; i++) {
-		size_t row = t->rows[i];
-		const float *score = t->d->score + row * mf->m;
-		double w = t->d->weight == NULL ? 1 : (double)t->d->weight[row];
-
-		affine_apply(mf->kernel, mf->w, mf->d, mf->stride, t->d->x + row * mf->d, y);
-		for (size_t j = 0; j < mf->m; j++) {
-			if (isnan(score[j]))
-				continue;
-			s.n += w;
-			s.x += w * (double)y[j];
-			s.y += w * (double)score[j];
-			s.xx += w * (double)y[j] * (double)y[j];
-			s.xy += w * (double)y[j] * (double)score[j];
+	for (size_t j = 0; j < t->d->m; j++)
+		if (!isnan(score[j])) {
+			x += (double)margin[j];
+			y += (double)score[j];
+			known++;
 		}
+	for (size_t j = 0; j < t->d->m; j++) {
+		double dx = (double)margin[j] - x / known, dy = (double)score[j] - y / known;
+
+		if (isnan(score[j]))
+			continue;
+		s[j].n += w;
+		s[j].x += w * dx;
+		s[j].y += w * dy;
+		s[j].xx += w * dx * dx;
+		s[j].xy += w * dx * dy;
 	}
-	return s;
 }
 
-/* Least squares of scores by margins. */
+/*
+ * Least squares of scores by margins on the rows left out, within models: how
+ * good each is in the mean is known better than a margin tells.
+ */
 static double
-slope_of(const struct sums *s)
+slope_of(const struct sums *s, size_t m)
 {
-	double var = s->n * s->xx - s->x * s->x, slope = 1;
+	double var = 0, both = 0, slope = 1;
 
+	for (size_t j = 0; j < m; j++)
+		if (s[j].n > 0) {
+			var += s[j].xx - s[j].x * s[j].x / s[j].n;
+			both += s[j].xy - s[j].x * s[j].y / s[j].n;
+		}
 	if (var > 1e-12)
-		slope = (s->n * s->xy - s->x * s->y) / var;
+		slope = both / var;
 	return slope > LEAST_SLOPE ? slope : LEAST_SLOPE;
 }
 
-/* Margins to scores. */
+/* Margins to scores, with which each model has its mean score over the rows trained on. */
 static void
-finish(const struct train *t, const struct mf *mf, double level, double slope)
+finish(const struct train *t, const struct mf *mf, double slope, struct sums *s, float *y)
 {
 	size_t d = mf->d, m = mf->m;
 
+	for (size_t i = 0; i < t->d->n; i++) {
+		double w = t->d->weight == NULL ? 1 : (double)t->d->weight[i];
+
+		affine_apply(mf->kernel, mf->w, d, mf->stride, t->d->x + i * d, y);
+		for (size_t j = 0; j < m; j++)
+			if (!isnan(t->d->score[i * m + j])) {
+				s[j].y += w * ((double)t->d->score[i * m + j] - slope * (double)y[j]);
+				s[j].n += w;
+			}
+	}
 	for (size_t i = 0; i <= d; i++) {
 		float *row = mf->w + i * mf->stride;
 
 		for (size_t j = 0; j < m; j++) {
-			row[j] = (float)((double)row[j] * slope + (i == d ? level : 0));
+			row[j] = (float)((double)row[j] * slope + (i == d && s[j].n > 0 ? s[j].y / s[j].n : 0));
 			if (i == d && !t->t->seen[j])
 				row[j] = t->t->score_mean[j];
 		}
 	}
 }
 
-/* Without the part set aside for its calibration first, then on all rows. */
-static int
-train_twice(struct train *t, const struct mf *mf, struct err *e)
+/* The rows in an order of their own. */
+static void
+shuffle(struct train *t, uint32_t *order)
 {
-	size_t n = t->d->n, probe = n / PROBE_SHARE;
-	double slope, sum = 0;
-	struct sums s;
+	double sum = 0;
+
+	t->rng = rng_split(t->d->seed, 0);
+	for (size_t i = 0; i < t->d->n; i++) {
+		size_t j = rng_below(&t->rng, i + 1);
+
+		order[i] = order[j];
+		order[j] = (uint32_t)i;
+		sum += t->d->weight == NULL ? 1 : (double)t->d->weight[i];
+	}
+	t->weight_scale = (double)t->d->n / sum;
+}
+
+/* Train on all rows but those of a part, which come to lie behind the others; how many there are. */
+static int
+train_without(struct train *t, const struct mf *mf, const uint32_t *order, unsigned part, size_t *left,
+	struct err *e)
+{
+	size_t n = t->d->n, from = n * part / PARTS, to = part < PARTS ? n * (part + 1) / PARTS : n;
+
+	*left = to - from;
+	memcpy(t->rows, order, from * sizeof *order);
+	memcpy(t->rows + from, order + to, (n - to) * sizeof *order);
+	memcpy(t->rows + n - *left, order + from, *left * sizeof *order);
+	if (train(t, n - *left, part, e) < 0)
+		return -1;
+	collapse(t, mf);
+	return 0;
+}
+
+/* Without each part in turn, for the slope, then on all rows. Fewer rows than parts tell no slope. */
+static int
+train_all(struct train *t, const struct mf *mf, struct err *e)
+{
+	size_t n = t->d->n, left;
+	uint32_t *order = mem_calloc(n, sizeof *order, e);
+	struct sums *slope = mem_calloc(mf->m, sizeof *slope, e), *level = mem_calloc(mf->m, sizeof *level, e);
 	float *y = mem_aligned(mf->stride, sizeof *y, e);
 	int r = -1;
 
-	if (y == NULL)
-		return -1;
-	t->rng = rng_split(t->d->seed, 0);
-	for (size_t i = 0; i < n; i++) {
-		size_t j = rng_below(&t->rng, i + 1);
-
-		t->rows[i] = t->rows[j];
-		t->rows[j] = (uint32_t)i;
-		sum += t->d->weight == NULL ? 1 : (double)t->d->weight[i];
-	}
-	t->weight_scale = (double)n / sum;
-	if (train(t, n - probe, 0, e) < 0)
+	if (order == NULL || slope == NULL || level == NULL || y == NULL)
 		goto out;
-	collapse(t, mf);
-	s = sums_of(t, mf, probe > 0 ? n - probe : 0, n, y);
-	slope = slope_of(&s);
-	if (probe > 0) {
-		if (train(t, n, 1, e) < 0)
+	shuffle(t, order);
+	for (unsigned part = 0; part < PARTS && n >= PARTS; part++) {
+		if (train_without(t, mf, order, part, &left, e) < 0)
 			goto out;
-		collapse(t, mf);
+		for (size_t i = n - left; i < n; i++) {
+			affine_apply(mf->kernel, mf->w, mf->d, mf->stride, t->d->x + t->rows[i] * mf->d, y);
+			add_row(t, t->rows[i], y, slope);
+		}
 	}
-	s = sums_of(t, mf, 0, n, y);
-	finish(t, mf, s.n > 0 ? (s.y - slope * s.x) / s.n : 0.5, slope);
+	if (train_without(t, mf, order, PARTS, &left, e) < 0)
+		goto out;
+	finish(t, mf, slope_of(slope, mf->m), level, y);
 	r = 0;
 	for (size_t i = 0; i < (mf->d + 1) * mf->stride && r == 0; i++)
 		if (!(fabsf(mf->w[i]) <= MAX_WEIGHT))
 			r = err_set(e, ERR_INPUT, "training diverged: lower lr (%g)",
 			    mf->params.rate);
 out:
+	free(order);
+	free(slope);
+	free(level);
 	free(y);
 	return r;
 }
@@ -452,7 +499,7 @@ memory(const void *params, size_t n, size_t d, size_t m)
 	uint64_t k = p->latent_dim, batch = batch_of(p, n);
 
 	return 16 * (d * k + m * k + m + 64) + 8 * (d + 1) * (m + AFFINE_PAD) +
-	    4 * (batch * (d + 2 * k + 2 * m + AFFINE_PAD) + n);
+	    4 * (batch * (d + 2 * k + 2 * m + AFFINE_PAD) + 2 * n) + 2 * m * sizeof(struct sums);
 }
 
 static void
@@ -517,7 +564,7 @@ fit(const void *params, const struct scorer_data *d, struct err *e)
 		    (unsigned long)UINT32_MAX);
 	else
 		done = mat_open(e) == 0 && target_init(&mf->target, &scores, e) == 0 &&
-		    shape_of(mf, e) == 0 && setup(&t, e) == 0 && train_twice(&t, mf, e) == 0 &&
+		    shape_of(mf, e) == 0 && setup(&t, e) == 0 && train_all(&t, mf, e) == 0 &&
 		    make_tensor(mf, e) == 0;
 	release(&t);
 	if (done)

@@ -6,9 +6,10 @@
  * over pairs of models whose scores truly differ on a query: ties say nothing,
  * and counting them as losses teaches the order of the columns. All pairs of a
  * query share one projection. For scoring, V P collapses to one matrix.
- * A pairwise loss leaves level and scale open. The level is the mean score; the
- * slope is fitted by least squares on a part of the rows that a first training
- * did not see, and common to all models, so that the order is kept.
+ * A pairwise loss leaves level and scale open. The scale, one for all models, is
+ * fitted by least squares on margins of rows that were left out, a quarter at a
+ * time; the level of each model is such that its mean prediction over the rows
+ * is its mean score. A small scale thus means: call the best single model.
  * Source: Rendle et al. 2009 (BPR), arXiv:1205.2618; Ong et al. 2024
  * (RouteLLM), arXiv:2406.18665, section 4.2.
  * Depends on: model/target, math/adam, math/affine, math/mat.

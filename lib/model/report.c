@@ -180,6 +180,9 @@ put_verdict(const struct report *r, struct buf *b)
 	buf_printf(b, "</code> alone %.4f; the best choice for each query %.4f; a random one "
 	    "%.4f.</p>\n",
 	    r->v->result.best, r->v->result.oracle, r->v->result.random);
+	buf_str(b, "<p>How it chooses: ");
+	chart_escape(b, r->mode != NULL ? r->mode : "the highest predicted score");
+	buf_str(b, ".</p>\n");
 	if (r->gate == NULL)
 		return;
 	buf_printf(b, "<p><b class=\"%s\">Gate %s:</b> <code>", r->missed == NULL ? "good" : "bad",
@@ -551,8 +554,8 @@ put_choices(const struct report *r, struct buf *b)
 	chart_text(&c, "label", "start", 2, c.top - 5, "best of all", 0);
 	draw_matrix(r, &c, all, n, cell);
 	chart_end(&c);
-	buf_str(b, "<p class=\"soft\">Queries by the model that was best (rows; the cheapest of "
-	    "equals) and the one chosen "
+	buf_str(b, "<p class=\"soft\">Queries by the model that was best (rows; of equals the cheapest, "
+	    "else the first by name) and the one chosen "
 	    "(columns). Off the diagonal is not always wrong: several models may score the same.");
 	if (left_out > 0)
 		buf_printf(b, " %zu queries of rarer models are not shown.", left_out);

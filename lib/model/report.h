@@ -24,6 +24,7 @@ struct report {
 	size_t weak, strong;		/* of v->pair */
 	const char *artifact;		/* path */
 	const char *against;		/* path, NULL when none */
+	const char *mode;		/* how it chooses, a line; NULL: the highest prediction */
 	const char *gate, *missed;	/* expression, NULL when none; what failed, NULL when it was met */
 	const char *data_digest;	/* hexadecimal */
 	const char *version;		/* of llmr */

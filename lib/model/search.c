@@ -74,6 +74,7 @@ search_grid_add(struct search_grid *g, const char *spec, const struct fit_params
 {
 	char *name = arena_dup(&g->own, spec, strlen(spec), e), *eq;
 	struct search_axis axis = { NULL, NULL, 0 };
+	struct mode_params mode;
 
 	if (name == NULL)
 		return -1;
@@ -82,6 +83,10 @@ search_grid_add(struct search_grid *g, const char *spec, const struct fit_params
 		return err_set(e, ERR_USAGE, "'%s' is not NAME=VALUE,VALUE,...", spec);
 	*eq = '\0';
 	axis.name = name;
+	mode_params_init(&mode);
+	if (mode_params_set(&mode, name, "", NULL) != 1)
+		return err_set(e, ERR_USAGE, "%s says what becomes of predictions, and a search compares "
+		    "these: set it by --hparam, or try it with eval", name);
 	for (size_t i = 0; i < g->n; i++)
 		if (strcmp(g->axis[i].name, name) == 0)
 			return err_set(e, ERR_USAGE, "%s is there twice: give all its values at once", name);

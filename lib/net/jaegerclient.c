@@ -40,6 +40,19 @@ struct run {
 	struct buf line;
 };
 
+static int64_t
+unit_of(const struct run *r)
+{
+	return r->o->unit_us > 0 ? r->o->unit_us : 1;
+}
+
+/* The smallest window, in words. */
+static const char *
+unit_name(const struct run *r)
+{
+	return unit_of(r) == 1 ? "microsecond" : "second";
+}
+
 static void
 free_window(struct window *w)
 {
@@ -81,19 +94,20 @@ by_start(const void *x, const void *y)
 }
 
 /*
- * Times at which to cut a..b (b - a > 1) into at most `pieces`, strictly inside
+ * Times at which to cut a..b (b - a > unit, a multiple of it) into at most `pieces`, strictly inside
  * and rising. The sample holds times of traces that came back; the answer's
  * choice being arbitrary, each cut is kept a 64th of the width off the ends, so
  * that every piece gets smaller whatever the sample says.
  */
 static size_t
-choose_cuts(const struct window *w, const int64_t *sample, size_t n, unsigned pieces, int64_t *cuts)
+choose_cuts(const struct window *w, int64_t unit, const int64_t *sample, size_t n, unsigned pieces,
+	int64_t *cuts)
 {
 	int64_t margin = (w->b - w->a) / 64, last = w->a;
 	size_t k = 0;
 
-	if (margin < 1)
-		margin = 1;
+	if (margin < unit)
+		margin = unit;
 	for (unsigned i = 1; i < pieces; i++) {
 		int64_t c = sample[n * i / pieces];
 
@@ -101,6 +115,7 @@ choose_cuts(const struct window *w, const int64_t *sample, size_t n, unsigned pi
 			c = w->a + margin;
 		if (c > w->b - margin)
 			c = w->b - margin;
+		c -= (c - w->a) % unit;
 		if (c > last)
 			cuts[k++] = last = c;
 	}
@@ -128,7 +143,7 @@ cut_window(struct run *r, struct window *w, const struct jaegeranswer *a, struct
 		pieces = 2;
 	}
 	qsort(sample, n, sizeof *sample, by_time);
-	k = choose_cuts(w, sample, n, pieces, cuts);
+	k = choose_cuts(w, unit_of(r), sample, n, pieces, cuts);
 	free(sample);
 	while (k > 0) {
 		if ((more = new_window(cuts[k - 1], end, w->depth + 1, w->next, e)) == NULL)
@@ -227,15 +242,24 @@ judge_full(struct run *r, const struct window *w, uint64_t *limit, uint64_t *lar
 			"the server answers traces that lie outside of the time asked for: does it honour start and end?");
 		return FETCHED_ERROR;
 	}
-	if (w->b - w->a > 1)
+	if (w->b - w->a > unit_of(r))
 		return FETCHED_FULL;
 	if ((*larger = larger_limit(r, *limit)) != 0)
 		return FETCHED_ALL;	/* ask again with it */
 	log_warn(r->o->log,
-		"more than %" PRIu64 " traces begin within one microsecond (%" PRId64
+		"more than %" PRIu64 " traces begin within one %s (%" PRId64
 		"), and the server gives no more at a time: some are missing",
-		*limit, w->a);
+		*limit, unit_name(r), w->a);
 	return FETCHED_TRUNCATED;
+}
+
+static enum jaegeroutcome
+ask(struct run *r, const struct window *w, uint64_t limit, struct jaegeranswer *a, double *retry_after,
+	struct err *e)
+{
+	if (r->o->ask != NULL)
+		return r->o->ask(r->o->ask_ctx, w->a, w->b, limit, a, retry_after, e);
+	return jaegerquery_ask(&r->o->query, w->a, w->b, limit, a, retry_after, e);
 }
 
 /* Ask for a window until there is something to decide. */
@@ -252,7 +276,7 @@ fetch_window(struct run *r, const struct window *w, struct jaegeranswer *a, stru
 		limit = current_limit(r);
 		if (larger > limit)
 			limit = larger;
-		switch (jaegerquery_ask(&r->o->query, w->a, w->b, limit, a, &retry_after, e)) {
+		switch (ask(r, w, limit, a, &retry_after, e)) {
 		case JAEGER_AGAIN:
 			if (wait_for_retry(r, &tries, retry_after, rng, e) < 0)
 				return FETCHED_ERROR;
@@ -263,9 +287,9 @@ fetch_window(struct run *r, const struct window *w, struct jaegeranswer *a, stru
 				return FETCHED_ERROR;
 			continue;
 		case JAEGER_SPLIT:
-			if (w->b - w->a > 1)
+			if (w->b - w->a > unit_of(r))
 				return FETCHED_FULL;
-			err_wrap(e, "traces of one microsecond (%" PRId64 ")", w->a);
+			err_wrap(e, "traces of one %s (%" PRId64 ")", unit_name(r), w->a);
 			return FETCHED_ERROR;
 		case JAEGER_FAILED:
 			return FETCHED_ERROR;
@@ -425,7 +449,7 @@ jaegerclient_run(const struct jaegerclient_opts *o, struct jaegerclient_stats *s
 	r.seen = o->seen != NULL ? o->seen : &r.own_seen;
 	pthread_mutex_init(&r.lock, NULL);
 	pthread_cond_init(&r.changed, NULL);
-	if (jaegerquery_check(&o->query, e) < 0)
+	if (o->ask == NULL && jaegerquery_check(&o->query, e) < 0)
 		goto out;
 	if (o->start_us >= o->end_us) {
 		err_set(e, ERR_USAGE, "the time range is empty: --start is not before --end");

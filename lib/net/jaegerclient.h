@@ -1,5 +1,5 @@
 /*
- * jaegerclient - every trace of a time range, once, out of a Jaeger server.
+ * jaegerclient - every trace of a time range, once, out of a Jaeger server, or one like it (net/tempoquery).
  *
  * The query API has no paging, and what its limit keeps is an arbitrary choice
  * that no field of the answer admits to. So a window of time that comes back
@@ -39,6 +39,16 @@ struct jaegerclient_stats {
 
 struct jaegerclient_opts {
 	struct jaegerquery query;
+	/*
+	 * Who answers when it is no Jaeger: called from several threads, as
+	 * jaegerquery_ask with ask_ctx in the place of the query (which then gives
+	 * cancel alone). Windows are whole multiples of unit_us (0: 1); start_us and
+	 * end_us must be.
+	 */
+	enum jaegeroutcome (*ask)(const void *ask_ctx, int64_t start_us, int64_t end_us, uint64_t limit,
+		struct jaegeranswer *, double *retry_after, struct err *e);
+	const void *ask_ctx;
+	int64_t unit_us;
 	int64_t start_us, end_us;	/* range; start < end */
 	uint64_t limit;			/* traces of one request, at least 1 */
 	unsigned concurrency;		/* requests in flight, at least 1 */

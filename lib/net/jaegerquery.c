@@ -33,8 +33,8 @@ jaegeranswer_finish(struct jaegeranswer *a)
 	jaegeranswer_init(a);
 }
 
-static void
-empty_answer(struct jaegeranswer *a)
+void
+jaegeranswer_reset(struct jaegeranswer *a)
 {
 	spool_reset(&a->body);
 	spool_reset(&a->lines);
@@ -269,7 +269,7 @@ spool_restart(void *ctx, struct err *e)
 	struct jaegeranswer *a = ctx;
 
 	(void)e;
-	empty_answer(a);
+	jaegeranswer_reset(a);
 	return 0;
 }
 
@@ -397,7 +397,7 @@ jaegerquery_ask(const struct jaegerquery *q, int64_t start_us, int64_t end_us, u
 	struct buf url = BUF_INIT;
 	enum jaegeroutcome out = JAEGER_FAILED;
 
-	empty_answer(a);
+	jaegeranswer_reset(a);
 	*retry_after = -1;
 	if (jaegerquery_url(q, start_us, end_us, limit, &url, e) < 0)
 		goto out;

@@ -68,6 +68,7 @@ enum jaegeroutcome {
 };
 
 void jaegeranswer_init(struct jaegeranswer *);
+void jaegeranswer_reset(struct jaegeranswer *);		/* empty, the memory kept */
 void jaegeranswer_finish(struct jaegeranswer *);
 
 /* Append the URL that asks for the window start_us..end_us (both inclusive, µs since 1970). */

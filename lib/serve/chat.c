@@ -13,6 +13,7 @@
 #include "serve/reply.h"
 #include "serve/route.h"
 #include "serve/switching.h"
+#include "serve/telemetry.h"
 #include "serve/usage.h"
 
 #define MAX_ANSWER ((size_t)32 << 20)
@@ -28,6 +29,7 @@ struct chat {
 	pthread_mutex_t lock;		/* over call */
 	struct relay_call *call;	/* that runs; NULL none */
 	char id[72], group[256];
+	struct tracectx trace;
 	bool stream, begun, hopped;
 	unsigned retries, hops;
 	const struct backend *tried[MAX_TRIED];
@@ -109,6 +111,20 @@ chat_free(struct chat *c)
 	free(c);
 }
 
+/* The prompt again, for logs and spans that were asked to carry it. */
+static struct slice
+prompt_of(struct chat *c)
+{
+	struct gateway_worker *k = c->g->prompts ? gateway_worker(c->g) : NULL;
+	struct slice text = exchange_body(c->x);
+	struct err e = ERR_INIT;
+	struct body b;
+
+	if (k == NULL || body_read(text.p, text.n, true, &k->scratch, &b, &e) < 0)
+		return SLICE_NONE;
+	return b.prompt;
+}
+
 static void
 tell(struct chat *c, unsigned status, const char *error)
 {
@@ -116,7 +132,8 @@ tell(struct chat *c, unsigned status, const char *error)
 	double total = (double)(now - c->start_ns) / 1e9;
 
 	observe(c->g, &(struct event){ .path = "/v1/chat/completions", .request_id = c->id, .group = c->group,
-		.generation = c->n, .d = &c->d, .status = status, .error = error, .forwarded = c->sent_ns != 0,
+		.generation = c->n, .d = &c->d, .prompt = prompt_of(c), .trace = c->trace, .status = status,
+		.error = error, .forwarded = c->sent_ns != 0,
 		.stream = c->stream, .retries = c->retries, .hops = c->hops,
 		.start_us = clock_wall_us() - (int64_t)(total * 1e6), .total_seconds = total,
 		.decision_seconds = c->decision_seconds,
@@ -198,6 +215,8 @@ pass_on(struct chat *c)
 		exchange_end(c->x, false);
 	else {
 		set_headers(c);
+		if (c->status == 429 && c->head.retry_after > 0)
+			set_number(c->x, "Retry-After", ceil(c->head.retry_after));
 		exchange_reply(c->x, (unsigned)c->status, type, c->answer.p, c->answer.len);
 	}
 	chat_free(c);
@@ -433,7 +452,7 @@ submit(struct chat *c, double delay, struct err *e)
 	const struct router_settings *s = &c->n->config->router;
 	struct slice body = exchange_body(c->x);
 	const char *headers[64];
-	char url[2048], auth[1024];
+	char url[2048], auth[1024], trace[13 + TRACECTX_HEADER] = "traceparent: ";
 	struct buf out = BUF_INIT;
 	struct relay_call *call;
 	size_t n = 0, base = strlen(d->api_base);
@@ -448,6 +467,10 @@ submit(struct chat *c, double delay, struct err *e)
 	if (d->api_key != NULL) {
 		(void)snprintf(auth, sizeof auth, "Authorization: Bearer %s", d->api_key);
 		headers[n++] = auth;
+	}
+	if ((c->trace.trace_hi | c->trace.trace_lo) != 0) {
+		tracectx_header(&c->trace, trace + 13);
+		headers[n++] = trace;
 	}
 	for (size_t i = 0; i < d->n_headers && n < 64; i++)
 		headers[n++] = d->headers[i];
@@ -577,6 +600,7 @@ chat_post(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 		(void)snprintf(c->id, sizeof c->id, "%.71s", id);
 	else
 		(void)snprintf(c->id, sizeof c->id, "%016llx", (unsigned long long)rng_u64(&k->choose.rng));
+	telemetry_begin(g->telemetry, exchange_header(x, "traceparent"), &c->trace);
 	choose_arm(c, &b);
 	exchange_on_gone(x, on_gone, c);
 	exchange_defer(x);

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/io.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "fmt/hash.h"
 #include "fmt/yaml.h"
@@ -15,26 +17,15 @@
 #define MAX_CONFIG ((size_t)16 << 20)
 #define ENV_PREFIX "os.environ/"
 
-static const char *const names[] = {
-	"simple-shuffle", "least-busy", "latency-based-routing", "cost-based-routing",
-	"usage-based-routing-v2", "weighted-round-robin", "llmrouter"
-};
-
 /* One reading. */
 struct reader {
 	struct config *c;
 	const struct config_source *src;
 	const struct yaml_node *env;	/* environment_variables */
-	size_t cap_notes;
+	size_t cap_notes, cap_set;
 	struct err *e;			/* memory alone; the first error stays */
 	bool failed;
 };
-
-const char *
-strategy_name(enum strategy s)
-{
-	return names[s];
-}
 
 /* ---- notes and texts ---- */
 
@@ -71,11 +62,17 @@ note(struct reader *r, enum note_level level, size_t line, const char *key, cons
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	for (size_t i = 0; i < c->n_notes; i++) {
+		if (level != NOTE_ERROR && strcmp(c->note[i].key, key) == 0 && strcmp(c->note[i].text, text) == 0) {
+			c->note[i].times++;
+			return;
+		}
+	}
 	if (mem_grow((void **)&c->note, &r->cap_notes, c->n_notes + 1, sizeof *c->note, r->e) < 0) {
 		r->failed = true;
 		return;
 	}
-	c->note[c->n_notes++] = (struct note){ level, line, keep(r, key), keep(r, text) };
+	c->note[c->n_notes++] = (struct note){ level, line, keep(r, key), keep(r, text), 1 };
 	c->n_errors += level == NOTE_ERROR;
 }
 
@@ -197,6 +194,23 @@ unused(struct reader *r, size_t line, const char *key)
 		note(r, NOTE_UNUSED, line, key, "llmr does not know this key");
 }
 
+/* Remember that a key was read, for those who ask where a value comes from. */
+static void
+remember(struct reader *r, const char *key, const char *path, const struct yaml_node *v, size_t line)
+{
+	struct config *c = r->c;
+	const char *text = yaml_text(v), *unset, *value = expand(r, v, &unset);
+	bool by_name = text != NULL && strncmp(text, ENV_PREFIX, sizeof ENV_PREFIX - 1) == 0;
+
+	if (mem_grow((void **)&c->set, &r->cap_set, c->n_set + 1, sizeof *c->set, r->e) < 0) {
+		r->failed = true;
+		return;
+	}
+	c->set[c->n_set++] = (struct config_set){ keep(r, path),
+		value == NULL ? "" : config_key_is_secret(key) ? "***" : keep(r, value),
+		by_name ? keep(r, text + sizeof ENV_PREFIX - 1) : NULL, line };
+}
+
 /* Every pair of a mapping by a table; others says what to do with the rest: 1 taken. */
 static void
 read_map(struct reader *r, const struct yaml_node *map, const char *prefix, const struct member *m, void *base,
@@ -219,8 +233,12 @@ read_map(struct reader *r, const struct yaml_node *map, const char *prefix, cons
 			k++;
 		if (k->key != NULL)
 			read_member(r, map->items[i], path, k, base);
-		else if (others == NULL || others(r, key, path, map->items[i], ctx) == 0)
+		else if (others == NULL || others(r, key, path, map->items[i], ctx) == 0) {
 			unused(r, map->keys[i]->line, path);
+			continue;
+		}
+		if (k->key != NULL || map->items[i]->type != YAML_MAP)
+			remember(r, key, path, map->items[i], map->keys[i]->line);
 	}
 }
 
@@ -358,17 +376,6 @@ entry_others(struct reader *r, const char *key, const char *path, const struct y
 	return 0;
 }
 
-/* Base URLs that a provider's name implies; every other one needs api_base. */
-static const char *
-provider_base(const char *provider)
-{
-	if (strcmp(provider, "openai") == 0)
-		return "https://api.openai.com/v1";
-	if (strcmp(provider, "anthropic") == 0)
-		return "https://api.anthropic.com/v1";
-	return NULL;
-}
-
 /* What follows from the rest of an entry. */
 static void
 finish_deployment(struct reader *r, struct deployment *d)
@@ -393,7 +400,7 @@ finish_deployment(struct reader *r, struct deployment *d)
 		d->upstream_model = slash + 1;
 	}
 	if (d->api_base == NULL)
-		d->api_base = provider_base(d->provider);
+		d->api_base = config_provider_base(d->provider);
 	if (d->id == NULL) {
 		(void)snprintf(text, sizeof text, "%s\n%s\n%s\n%zu", d->group, d->model,
 			d->api_base == NULL ? "" : d->api_base, (size_t)(d - r->c->deployment));
@@ -475,37 +482,6 @@ static const struct member router_members[] = {
 	{ NULL, TEXT, 0, false }
 };
 
-/* "knn" of "llmrouter-knn" when it is a kind of router, NULL otherwise. */
-static const char *
-ml_kind(const char *s)
-{
-	static const char *const kinds[] = { "knn", "svm", "mlp", "mf", "hybrid", "ridge", "kridge", "trees", "custom" };
-
-	if (strncmp(s, "llmrouter-", 10) != 0)
-		return NULL;
-	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-		if (strcmp(s + 10, kinds[i]) == 0)
-			return kinds[i];
-	}
-	return NULL;
-}
-
-static bool
-parse_strategy(const char *s, enum strategy *out)
-{
-	if (strcmp(s, "usage-based-routing") == 0) {
-		*out = STRATEGY_USAGE;
-		return true;
-	}
-	for (size_t i = 0; i < STRATEGY_ML; i++) {
-		if (strcmp(s, names[i]) == 0) {
-			*out = (enum strategy)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 static void
 read_strategy(struct reader *r, const struct yaml_node *v, const char *path)
 {
@@ -517,9 +493,9 @@ read_strategy(struct reader *r, const struct yaml_node *v, const char *path)
 		return;
 	}
 	s->strategy_name = keep(r, text);
-	if ((s->kind = ml_kind(text)) != NULL)
+	if ((s->kind = strategy_ml_kind(text)) != NULL)
 		s->strategy = STRATEGY_ML;
-	else if (!parse_strategy(text, &s->strategy))
+	else if (!strategy_parse(text, &s->strategy))
 		note(r, NOTE_ERROR, v->line, path, "'%s' is not a strategy of llmr: simple-shuffle, least-busy, "
 			"latency-based-routing, cost-based-routing, usage-based-routing-v2, weighted-round-robin, "
 			"llmrouter-knn|svm|mlp|mf|hybrid|ridge|kridge|trees|custom", text);
@@ -620,7 +596,7 @@ router_others(struct reader *r, const char *key, const char *path, const struct 
 		s->cooldowns = yaml_bool(v) != 1;
 	else if (strcmp(key, "fallback_strategy") == 0) {
 		text = expand(r, v, &unset);
-		if (text == NULL || !parse_strategy(text, &s->fallback_strategy))
+		if (text == NULL || !strategy_parse(text, &s->fallback_strategy))
 			note(r, NOTE_ERROR, v->line, path, "a strategy that needs no model is needed");
 	} else
 		return 0;
@@ -758,6 +734,19 @@ forbid_remote(struct reader *r, const struct yaml_node *root)
 		r->c->general = (struct general_settings){ .metrics_auth = r->c->general.metrics_auth };
 }
 
+/* Where the file names no key, the variable that LiteLLM's users set does. */
+static void
+default_key(struct reader *r)
+{
+	struct general_settings *g = &r->c->general;
+	const char *s = NULL;
+
+	if (g->master_key == NULL && r->src->env != NULL)
+		s = r->src->env(r->src->ctx, "LITELLM_MASTER_KEY");
+	if (s != NULL && s[0] != '\0')
+		g->master_key = keep(r, s);
+}
+
 static void
 set_defaults(struct config *c)
 {
@@ -799,6 +788,22 @@ check_references(struct reader *r)
 			"%s needs an artifact", s->strategy_name);
 }
 
+/* As LiteLLM names levels, and as we do. */
+static int
+level_named(const char *s)
+{
+	static const struct { const char *name; enum log_level level; } known[] = {
+		{ "debug", LOG_DEBUG }, { "info", LOG_INFO }, { "warning", LOG_WARN }, { "warn", LOG_WARN },
+		{ "error", LOG_ERROR }, { "critical", LOG_ERROR }
+	};
+
+	for (size_t i = 0; s != NULL && i < sizeof known / sizeof known[0]; i++) {
+		if (strcasecmp(s, known[i].name) == 0)
+			return (int)known[i].level;
+	}
+	return -1;
+}
+
 static void
 read_root(struct reader *r, const struct yaml_node *root)
 {
@@ -809,6 +814,8 @@ read_root(struct reader *r, const struct yaml_node *root)
 		return;
 	}
 	r->env = yaml_get(root, "environment_variables");
+	if ((c->log_level = level_named(variable(r, "LLMR_LOG"))) < 0)
+		c->log_level = level_named(variable(r, "LITELLM_LOG"));
 	for (size_t i = 0; i < root->n; i++) {
 		const char *key = root->keys[i]->text;
 		const struct yaml_node *v = root->items[i];
@@ -830,6 +837,7 @@ read_root(struct reader *r, const struct yaml_node *root)
 	switching_variables(r);
 	check_switching(r, root);
 	forbid_remote(r, root);
+	default_key(r);
 	if (c->deployment != NULL)
 		check_references(r);
 }
@@ -847,6 +855,8 @@ config_read(const char *p, size_t n, const struct config_source *src, struct err
 	}
 	set_defaults(c);
 	c->name = keep(&r, src->name);
+	c->text = (struct slice){ arena_dup(&c->arena, p, n, e), n };
+	r.failed = c->text.p == NULL;
 	sha256_bytes(p, n, c->sha256);
 	read_root(&r, yaml_root(y));
 	yaml_free(y);
@@ -875,8 +885,61 @@ config_free(struct config *c)
 	if (c == NULL)
 		return;
 	free(c->note);
+	free(c->set);
 	arena_finish(&c->arena);
 	free(c);
+}
+
+static void
+each_default(const struct config *c, const char *prefix, const struct member *m, const void *base, config_default *fn,
+	void *ctx)
+{
+	for (; m->key != NULL; m++) {
+		const char *at = (const char *)base + m->offset, *text = NULL;
+		char key[128], value[64];
+		size_t i = 0;
+
+		(void)snprintf(key, sizeof key, "%s.%s", prefix, m->key);
+		while (i < c->n_set && strcmp(c->set[i].key, key) != 0)
+			i++;
+		if (i < c->n_set)
+			continue;
+		switch (m->type) {
+		case TEXT:
+			text = *(const char *const *)(const void *)at;
+			break;
+		case FLAG:
+			text = *(const bool *)(const void *)at ? "true" : "false";
+			break;
+		case COUNT:
+			(void)snprintf(value, sizeof value, "%zu", *(const size_t *)(const void *)at);
+			text = value;
+			break;
+		case SIGNED:
+			(void)snprintf(value, sizeof value, "%ld", *(const long *)(const void *)at);
+			text = value;
+			break;
+		case NUMBER:
+		case SECONDS:
+			(void)snprintf(value, sizeof value, "%g", *(const double *)(const void *)at);
+			text = value;
+			break;
+		case BYTES:
+			(void)snprintf(value, sizeof value, "%llu", (unsigned long long)*(const uint64_t *)(const void *)at);
+			text = value;
+			break;
+		}
+		fn(ctx, key, text == NULL ? "" : config_key_is_secret(m->key) ? "***" : text);
+	}
+}
+
+void
+config_defaults(const struct config *c, config_default *fn, void *ctx)
+{
+	each_default(c, "router_settings", router_members, &c->router, fn, ctx);
+	each_default(c, "router_settings.routing_strategy_args", args_members, &c->router, fn, ctx);
+	each_default(c, "general_settings", general_members, &c->general, fn, ctx);
+	each_default(c, "model_switching", switching_members, &c->switching, fn, ctx);
 }
 
 const char *

@@ -19,14 +19,8 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-
-enum strategy {
-	STRATEGY_SHUFFLE,	/* simple-shuffle, LiteLLM's default */
-	STRATEGY_LEAST_BUSY, STRATEGY_LATENCY, STRATEGY_COST, STRATEGY_USAGE, STRATEGY_WEIGHTED,
-	STRATEGY_ML		/* llmrouter-*: an artifact decides */
-};
-/* "simple-shuffle" ...; STRATEGY_ML has the names llmrouter-KIND. */
-const char *strategy_name(enum strategy);
+#include "base/str.h"
+#include "serve/strategyname.h"
 
 /* One entry of model_list. Strings are never NULL unless said. */
 struct deployment {
@@ -106,6 +100,15 @@ struct note {
 	size_t line;
 	const char *key;	/* "litellm_settings.cache" */
 	const char *text;	/* "answers are not cached" */
+	size_t times;		/* that it holds; the line is the first */
+};
+
+/* A key of the file that was read, in its order. */
+struct config_set {
+	const char *key;	/* "router_settings.timeout" */
+	const char *value;	/* its text; "" for lists and mappings, "***" for a secret */
+	const char *variable;	/* whose value it is; NULL: the file's own */
+	size_t line;
 };
 
 struct config {
@@ -117,8 +120,12 @@ struct config {
 	struct router_settings router;
 	struct general_settings general;
 	struct switching_settings switching;
+	struct config_set *set;
+	size_t n_set;
+	int log_level;			/* LLMR_LOG or LITELLM_LOG: an enum log_level; -1 neither says */
 	struct note *note;
 	size_t n_notes, n_errors;
+	struct slice text;		/* as it was read */
 	uint8_t sha256[32];		/* of the text */
 	struct arena arena;		/* owns all of it */
 };
@@ -140,6 +147,10 @@ struct config_source {
 struct config *config_read(const char *p, size_t n, const struct config_source *, struct err *e);
 struct config *config_load(const char *path, const struct config_source *, struct err *e);
 void config_free(struct config *);	/* NULL is fine */
+
+/* A setting that the file does not name, with the value that it has then. */
+typedef void config_default(void *ctx, const char *key, const char *value);
+void config_defaults(const struct config *, config_default *, void *ctx);
 
 /* A group by the name that a client asked for, aliases followed; NULL when there is none. */
 const char *config_group(const struct config *, const char *name);

@@ -67,3 +67,25 @@ config_key_means(const char *path)
 	}
 	return NULL;
 }
+
+bool
+config_key_is_secret(const char *key)
+{
+	static const char *const secret[] = { "key", "password", "secret", "token", "headers", "webhook" };
+
+	for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
+		if (strstr(key, secret[i]) != NULL)
+			return strcmp(key, "public_key") != 0 && strcmp(key, "model_s3_key") != 0;
+	}
+	return false;
+}
+
+const char *
+config_provider_base(const char *provider)
+{
+	if (strcmp(provider, "openai") == 0)
+		return "https://api.openai.com/v1";
+	if (strcmp(provider, "anthropic") == 0)
+		return "https://api.anthropic.com/v1";
+	return NULL;
+}

@@ -7,6 +7,7 @@
 #ifndef LLMR_SERVE_CONFIGKEYS_H
 #define LLMR_SERVE_CONFIGKEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct config_key {
@@ -17,5 +18,9 @@ struct config_key {
 extern const struct config_key config_keys[];
 /* What a key that llmr does not use means, NULL when it is not known at all. */
 const char *config_key_means(const char *path);
+/* Is the value of a key (its last part) one that must not be shown? */
+bool config_key_is_secret(const char *key);
+/* The base URL that a provider's name implies; NULL: every other one needs api_base. */
+const char *config_provider_base(const char *provider);
 
 #endif

@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "model/policy.h"
+#include "serve/outlier.h"
+
+#define SPARE_NS 1000000000	/* that a model is not asked after it missed its deadline */
 
 bool
 decide_is_auto(const char *group)
@@ -95,11 +98,15 @@ by_strategy(struct worker *k, const struct generation *g, enum strategy s, const
 {
 	struct ask a = { &g->config->router, s, w->stream, w->input_tokens, &k->rng };
 	size_t m = field(k, g, p, n, within, w), i;
+	double propensity;
 
-	if ((i = strategy_choose(&a, k->pick, m, &out->why)) == STRATEGY_NONE)
+	if ((i = strategy_choose(&a, k->pick, m, &out->why, &propensity)) == STRATEGY_NONE)
 		return none(out->why, w, e);
 	out->deployment = k->pick[i].d;
 	out->backend = k->pick[i].b;
+	/* Of the model in an answer: with a router, its label's; the deployments of a label are one model. */
+	if (out->model == NULL)
+		out->propensity = propensity;
 	out->field = m;
 	out->alone = m == 1;
 	return 0;
@@ -127,6 +134,25 @@ available(struct worker *k, const struct generation *g, const struct binding *b,
 	return n;
 }
 
+/* NULL; or why this decision does not count. */
+static const char *
+timed_route(struct loaded *l, double deadline, const struct policy *p, struct slice prompt,
+	struct router_scratch *scratch, struct policy_choice *c)
+{
+	int64_t start = clock_mono_ns();
+
+	if (deadline > 0 && start < atomic_load_explicit(&l->slow_until_ns, memory_order_relaxed))
+		return "deadline";
+	router_route(l->router, p, prompt, scratch, c);
+	if (c->model != POLICY_NONE && !isfinite(scratch->score[c->model]))
+		return "scoring_failed";
+	if (deadline <= 0 || (double)(clock_mono_ns() - start) <= deadline * 1e9)
+		return NULL;
+	/* Too late to wait for it again: the next ones go without, for a while. */
+	atomic_store_explicit(&l->slow_until_ns, clock_mono_ns() + SPARE_NS, memory_order_relaxed);
+	return "deadline";
+}
+
 /* The model's choice among its labels. 0; 1 when it cannot choose (*why says so). */
 static int
 score(struct worker *k, const struct generation *g, const struct binding *b, const struct route_set *within,
@@ -151,8 +177,9 @@ score(struct worker *k, const struct generation *g, const struct binding *b, con
 	p.max_cost = fmin(w->max_cost, s->max_cost);
 	p.max_latency = fmin(w->max_latency, s->max_latency);
 	p.request = w->request_id;
-	router_route(b->model->router, &p, w->prompt, scratch, c);
-	return 0;
+	if (b->prior != NULL)
+		p.prior = b->prior;
+	return (*why = timed_route(b->model, s->deadline, &p, w->prompt, scratch, c)) != NULL;
 }
 
 /* The model decides. 0; 1 when it cannot (*why says so); -1 and err when nothing meets the limits. */
@@ -176,6 +203,7 @@ by_model(struct worker *k, const struct generation *g, const struct binding *b, 
 	out->runner_up_name = c.runner_up == POLICY_NONE ? NULL : b->model->router->models.keys[c.runner_up];
 	out->propensity = c.propensity;
 	out->explored = c.explored;
+	out->outlier = outlier_is(b->model, scratch);
 	out->score = scratch->score;
 	out->cost = scratch->cost;
 	out->latency = scratch->latency;

@@ -53,6 +53,7 @@ struct decision {
 	const char *runner_up_name;	/* NULL none */
 	double propensity;
 	bool explored;
+	bool outlier;			/* far from all training prompts */
 	const float *score, *cost, *latency;	/* [labels] in the worker's scratch; NULL without a model */
 	struct router_times times;	/* us */
 	size_t field;			/* deployments that it chose among */

@@ -5,6 +5,7 @@
 #include "serve/chat.h"
 #include "serve/health.h"
 #include "serve/observe.h"
+#include "serve/page.h"
 #include "serve/reload.h"
 #include "serve/reply.h"
 #include "serve/route.h"
@@ -26,6 +27,8 @@ const struct endpoint endpoints[] = {
 	{ "POST", "/llmrouter/reload", AUTH_ADMIN, reload_config },
 	{ "POST", "/router/reload", AUTH_ADMIN, reload_router },
 	{ "GET", "/router/info", AUTH_ADMIN, reload_info },
+	{ "GET", "/router/stats", AUTH_ADMIN, page_stats },
+	{ "GET", "/ui", AUTH_OPEN, page_get },
 	{ "POST", "/v1/feedback", AUTH_USER, switchapi_feedback },
 	{ "POST", "/router/versions", AUTH_ADMIN, switchapi_register },
 	{ "GET", "/router/versions", AUTH_ADMIN, switchapi_versions },

@@ -6,7 +6,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "serve/endpoint.h"
+#include "serve/lastgood.h"
 #include "serve/observe.h"
+#include "serve/outlier.h"
+#include "serve/prepare.h"
 #include "serve/switching.h"
 
 /* ---- server threads ---- */
@@ -55,74 +58,172 @@ gateway_leave(struct gateway *g, const struct gateway_worker *k)
 
 /* ---- config and model ---- */
 
+/* A model to keep for a start without one. */
+struct keeping {
+	struct gateway *g;
+	struct source_model m;
+};
+
 static void
-tell_notes(const struct gateway *g, const struct config *c)
+keep_now(void *ctx)
 {
-	for (size_t i = 0; i < c->n_notes; i++) {
-		const struct note *n = &c->note[i];
+	struct keeping *k = ctx;
+	struct err e = ERR_INIT;
 
-		log_at(&g->o.log, n->level == NOTE_ERROR ? LOG_ERROR : LOG_WARN, "%s:%zu: %s: %s", c->name, n->line,
-			n->key, n->text);
+	if (lastgood_keep(k->g->o.state_dir, k->m.model, &k->m.proof, &e) < 0)
+		log_warn(&k->g->o.log, "the model cannot be kept for a start without it: %s", e.msg);
+	loaded_unref(k->m.model);
+	proof_finish(&k->m.proof);
+	free(k);
+}
+
+/* Behind the answer: writing takes its time. */
+static void
+keep(struct gateway *g, struct prepared *p)
+{
+	struct keeping *k;
+
+	if (g->o.state_dir == NULL || g->o.test || p->kept.model == NULL || (k = calloc(1, sizeof *k)) == NULL)
+		return;
+	k->g = g;
+	k->m = p->kept;
+	p->kept = (struct source_model){ 0 };
+	if (jobs_ask(g->jobs, keep_now, k, NULL) < 0) {
+		loaded_unref(k->m.model);
+		proof_finish(&k->m.proof);
+		free(k);
 	}
 }
 
-static struct loaded *
-load_model(const struct gateway *g, const struct config *c, struct err *e)
+/* What is told from now on: what the command line asked for, else what the config says. */
+static void
+set_log_level(struct gateway *g, const struct config *c)
 {
-	const struct router_settings *s = &c->router;
-	struct loaded_opts o = { s->kind, g->o.embedder };
+	bool by_default = g->told.level == LOG_WARN;
 
-	if (s->strategy != STRATEGY_ML)
-		return NULL;
-	if (s->model_path == NULL) {
-		err_set(e, ERR_CONFIG, "routing_strategy_args.model_path: missing");
-		return NULL;
-	}
-	return loaded_read(s->model_path, &o, 0, e);
+	atomic_store(&g->log_level, by_default && c->log_level >= 0 ? c->log_level : (int)g->told.level);
 }
 
-struct generation *
-gateway_prepare(struct gateway *g, struct err *e)
+static void
+calibrate(void *ctx)
 {
-	struct config *c = config_load(g->o.config_path, &g->o.source, e);
-	struct candidates *k = NULL;
-	struct loaded *model = NULL;
-	struct generation *n = NULL;
+	outlier_calibrate(ctx);
+	loaded_unref(ctx);
+}
 
-	if (c == NULL)
-		return NULL;
-	tell_notes(g, c);
-	if (c->n_errors > 0) {
-		err_set(e, ERR_CONFIG, "%s: %zu problem%s", c->name, c->n_errors, c->n_errors == 1 ? "" : "s");
-		goto out;
+/* Look at a new model at leisure. Without memory or a thread for it, nothing is an outlier. */
+static void
+calibrate_later(struct gateway *g, const struct generation *n)
+{
+	struct err e = ERR_INIT;
+
+	if (n->active.model == NULL || g->jobs == NULL)
+		return;
+	if (jobs_ask(g->jobs, calibrate, loaded_ref(n->active.model), &e) < 0)
+		loaded_unref(n->active.model);
+}
+
+static void
+count_reload(struct gateway *g, const char *strategy, const char *result, int64_t start)
+{
+	metrics_add(g->metrics, M_RELOADS, (const char *[]){ strategy, result }, 1);
+	metrics_add(g->metrics, M_RELOAD_SECONDS, NULL, (double)(clock_mono_ns() - start) / 1e9);
+}
+
+int
+gateway_reload_as(struct gateway *g, const struct gateway_reload *ask, struct err *e)
+{
+	int64_t start = clock_mono_ns();
+	struct generation *next = NULL;
+	struct prepared p;
+	int r;
+
+	pthread_mutex_lock(&g->reloading);
+	if ((r = prepare(g, ask->config, &p, e)) == 0 && (next = switching_dress(g, p.next, e)) == NULL)
+		r = -1;
+	if (r == 0) {
+		p.next = NULL;		/* next holds it */
+		set_log_level(g, next->config);
+		if (atomic_load(&g->live.value) != NULL) {
+			count_reload(g, next->config->router.strategy_name, "ok", start);
+			log_info(&g->o.log, "reloaded by %s%s%s", ask->cause, p.kept.model == NULL ? "" : ": model ",
+				p.kept.model == NULL ? "" : p.kept.model->sha256);
+		}
+		calibrate_later(g, next);
+		generation_unref(live_replace(&g->live, next));
+		keep(g, &p);
+	} else if (ask->may_wait && e->code == ERR_NOPERM) {
+		log_warn(&g->o.log, "pending: %s", e->msg);
+		r = 1;
+	} else if (atomic_load(&g->live.value) != NULL) {
+		const struct generation *now = atomic_load(&g->live.value);
+
+		count_reload(g, now->config->router.strategy_name, "rejected", start);
+		refusals_add(&g->refusals, ask->cause, e->msg);
+		log_at(&g->o.log, LOG_ERROR, "reload by %s refused, the old config and model serve on: %s", ask->cause, e->msg);
 	}
-	if (c->router.llm_data_path != NULL && (k = candidates_load(c->router.llm_data_path, e)) == NULL)
-		goto out;
-	model = load_model(g, c, e);
-	if (model == NULL && e->code != ERR_NONE)
-		goto out;
-	n = generation_new(c, k, model, g->backends, &g->o.log, e);
-out:
-	loaded_unref(model);
-	if (n == NULL) {
-		config_free(c);
-		candidates_free(k);
-	}
-	return n;
+	prepared_finish(&p);
+	pthread_mutex_unlock(&g->reloading);
+	return r;
 }
 
 int
 gateway_reload(struct gateway *g, struct err *e)
 {
-	struct generation *n, *dressed = NULL;
+	return gateway_reload_as(g, &(struct gateway_reload){ true, false, "signal" }, e);
+}
 
-	pthread_mutex_lock(&g->reloading);
-	if ((n = gateway_prepare(g, e)) != NULL && (dressed = switching_dress(g, n, e)) == NULL)
-		generation_unref(n);
-	if (dressed != NULL)
-		generation_unref(live_replace(&g->live, dressed));
-	pthread_mutex_unlock(&g->reloading);
-	return dressed == NULL ? -1 : 0;
+/* On the watcher's thread. */
+static bool
+on_change(void *ctx, bool last)
+{
+	struct gateway *g = ctx;
+	struct err e = ERR_INIT;
+
+	return gateway_reload_as(g, &(struct gateway_reload){ g->o.watch_config, !last, "watch" }, &e) <= 0;
+}
+
+/* ---- what is told ---- */
+
+static void
+tell_line(void *ctx, enum log_level level, const char *line)
+{
+	struct gateway *g = ctx;
+
+	if ((int)level > atomic_load_explicit(&g->log_level, memory_order_relaxed))
+		return;
+	if (g->told.sink != NULL)
+		g->told.sink(g->told.ctx, level, line);
+	if (g->telemetry != NULL)
+		telemetry_line(g->telemetry, level, line);
+}
+
+static void
+refresh(void *ctx)
+{
+	struct gateway *g = ctx;
+	struct gateway_worker *k = gateway_worker(g);
+
+	if (k != NULL)
+		observe_refresh(g, k);
+}
+
+static int
+start_telling(struct gateway *g, struct err *e)
+{
+	struct accesslog_opts *a = &g->o.logs;
+	struct telemetry_opts *t = &g->o.telemetry;
+
+	a->metrics = t->counts = g->metrics;
+	a->log = t->log = g->told;	/* not by way of telemetry, which would feed itself */
+	t->refresh = refresh;
+	t->ctx = g;
+	if ((a->access != NULL || a->decision != NULL) && (g->logs = accesslog_new(a, e)) == NULL)
+		return -1;
+	if ((g->telemetry = telemetry_new(t, e)) == NULL && e->code != ERR_NONE)
+		return -1;
+	g->prompts = (g->logs != NULL && a->prompts) || telemetry_wants_prompts(g->telemetry);
+	return 0;
 }
 
 /* ---- life ---- */
@@ -147,16 +248,24 @@ gateway_new(const struct gateway_opts *o, struct err *e)
 	if (g == NULL)
 		return NULL;
 	g->o = *o;
+	g->told = o->log;
+	atomic_init(&g->log_level, (int)o->log.level);
+	g->o.log = (struct log){ tell_line, g, LOG_DEBUG };
 	g->started_us = clock_wall_us();
 	pthread_mutex_init(&g->reloading, NULL);
+	refusals_init(&g->refusals);
+	diskcheck_init(&g->disk, o->state_dir);
 	if ((g->backends = backends_new(e)) == NULL || (g->metrics = metrics_new(e)) == NULL ||
 	    pthread_key_create(&g->worker_key, worker_free) != 0) {
 		free(g);
 		return NULL;
 	}
 	metrics_set(g->metrics, M_BUILD_INFO, (const char *[]){ LLMR_VERSION }, 1);
-	if (gateway_reload(g, e) < 0 || (g->jobs = jobs_start(e)) == NULL ||
-	    (g->relay = relay_start(&g->o.relay, e)) == NULL) {
+	if ((g->jobs = jobs_start(e)) == NULL ||
+	    (!o->test && (g->watch = watch_start(&(struct watch_opts){ .grace_seconds = o->grace_seconds,
+	    .changed = on_change, .ctx = g }, e)) == NULL) ||
+	    gateway_reload_as(g, &(struct gateway_reload){ true, false, "start" }, e) < 0 ||
+	    start_telling(g, e) < 0 || (g->relay = relay_start(&g->o.relay, e)) == NULL) {
 		gateway_free(g);
 		return NULL;
 	}
@@ -193,14 +302,19 @@ gateway_free(struct gateway *g)
 {
 	if (g == NULL)
 		return;
+	watch_stop(g->watch);
 	jobs_stop(g->jobs);
 	relay_stop(g->relay);
 	httpd_stop(g->http);
+	telemetry_free(g->telemetry);
+	g->telemetry = NULL;
+	accesslog_free(g->logs);
 	switching_stop(g);
 	generation_unref(live_replace(&g->live, NULL));
 	backends_free(g->backends);
 	metrics_free(g->metrics);
 	(void)pthread_key_delete(g->worker_key);
+	refusals_finish(&g->refusals);
 	pthread_mutex_destroy(&g->reloading);
 	free(g);
 }

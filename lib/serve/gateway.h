@@ -16,14 +16,20 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "net/httprelay.h"
+#include "serve/accesslog.h"
 #include "serve/backend.h"
 #include "serve/body.h"
 #include "serve/decide.h"
+#include "serve/diskcheck.h"
 #include "serve/generation.h"
 #include "serve/httpd.h"
 #include "serve/jobs.h"
 #include "serve/live.h"
 #include "serve/metrics.h"
+#include "serve/refusals.h"
+#include "serve/telemetry.h"
+#include "serve/watch.h"
+#include "trust/keyring.h"
 
 struct switching;
 
@@ -43,7 +49,16 @@ struct gateway_opts {
 	int (*open_ref)(void *ctx, const char *ref, bool *is_signed, struct err *e);
 	void *open_ref_ctx;
 	bool no_auth;			/* answer anybody, even beyond loopback */
-	struct log log;
+	bool test;			/* load, verify and stop: a model that cannot be used is a failure */
+	const struct keyring *keys;	/* trusted, beside the config's; borrowed. NULL none */
+	struct slice hmac;		/* secret of signed manifests; borrowed */
+	bool require_signature;		/* whatever the config says */
+	uint64_t memory_limit;		/* bytes that the process may use; 0: no limit */
+	bool watch_config;		/* load the config anew when its file changes */
+	double grace_seconds;		/* how long object and signature may differ before it is an alarm; 0: 60 */
+	struct accesslog_opts logs;	/* metrics and log are the gateway's */
+	struct telemetry_opts telemetry;	/* counts, refresh, ctx and log are the gateway's */
+	struct log log;			/* its level is the least that is told; a config may ask for more */
 };
 
 struct gateway {
@@ -54,6 +69,14 @@ struct gateway {
 	struct jobs *jobs;
 	struct relay *relay;		/* forwards */
 	struct metrics *metrics;
+	struct watch *watch;		/* of the files; NULL in a test */
+	struct accesslog *logs;		/* NULL: neither is kept */
+	struct telemetry *telemetry;	/* NULL: nothing is sent */
+	bool prompts;			/* one of them wants prompts */
+	struct log told;		/* where lines of the log go; o.log passes on to it and to telemetry */
+	atomic_int log_level;
+	struct refusals refusals;	/* of reloads */
+	struct diskcheck disk;		/* of the state directory */
 	pthread_mutex_t reloading;	/* one reload at a time; over what replaces the generation, and over switching */
 	struct switching *switching;	/* NULL: never was on */
 	pthread_key_t worker_key;	/* each HTTP thread's struct gateway_worker */
@@ -69,9 +92,7 @@ struct gateway_worker {
 	struct body_scratch scratch;
 };
 
-/* Load config and model without serving: what `serve -t` checks. NULL and err; problems of the config go to the log. */
-struct generation *gateway_prepare(struct gateway *, struct err *e);
-/* Everything but the listening socket. */
+/* Everything but the listening socket. Problems of the config go to the log. */
 struct gateway *gateway_new(const struct gateway_opts *, struct err *e);
 /* Listen and serve. */
 int gateway_start(struct gateway *, struct err *e);
@@ -89,5 +110,12 @@ void gateway_leave(struct gateway *, const struct gateway_worker *);
  * Not from a thread that is within gateway_enter.
  */
 int gateway_reload(struct gateway *, struct err *e);
+struct gateway_reload {
+	bool config;		/* the config too, else its text stays and the model alone is loaded anew */
+	bool may_wait;		/* a signature that does not fit is not refused yet */
+	const char *cause;	/* "api", "signal", "watch" ... */
+};
+/* The same, one at a time. 0; 1 pending (may_wait, and err says for what); -1 refused: logged, counted, remembered. */
+int gateway_reload_as(struct gateway *, const struct gateway_reload *, struct err *e);
 
 #endif

@@ -1,5 +1,6 @@
 #include "serve/generation.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,53 @@ bind_label(struct generation *g, const char *label, struct route_set *out, struc
 	return 0;
 }
 
+/* A candidate by any name that the deployment goes by. */
+static const struct candidate *
+candidate_of(const struct candidates *k, const struct deployment *d)
+{
+	const struct candidate *c = NULL;
+	const char *names[] = { d->group, d->model, d->upstream_model };
+
+	for (size_t i = 0; k != NULL && c == NULL && i < 3; i++)
+		c = candidates_find(k, slice_str(names[i]));
+	return c;
+}
+
+/* What model_list leaves open, from the candidates. */
+static void
+complete(struct config *c, const struct candidates *k)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		struct deployment *d = &c->deployment[i];
+		const struct candidate *m = candidate_of(k, d);
+
+		if (m == NULL)
+			continue;
+		if (isnan(d->input_cost))
+			d->input_cost = m->usd_per_1k_input / 1000;
+		if (isnan(d->output_cost))
+			d->output_cost = m->usd_per_1k_output / 1000;
+		if (d->context_tokens == 0 && m->context_window > 0)
+			d->context_tokens = (size_t)m->context_window;
+	}
+}
+
+static int
+take_priors(struct generation *g, const struct map *models, struct binding *out, struct err *e)
+{
+	if (g->candidates == NULL)
+		return 0;
+	if ((out->prior = generation_take(g, models->len, sizeof *out->prior, e)) == NULL)
+		return -1;
+	for (size_t i = 0; i < models->len; i++) {
+		const struct candidate *c = candidates_find(g->candidates,
+			(struct slice){ models->keys[i], models->key_len[i] });
+
+		out->prior[i] = c == NULL ? NAN : (float)c->quality_score;
+	}
+	return 0;
+}
+
 int
 generation_bind(struct generation *g, struct loaded *l, const struct log *log, struct binding *out, struct err *e)
 {
@@ -71,8 +119,10 @@ generation_bind(struct generation *g, struct loaded *l, const struct log *log, s
 		available += out->label[i].n > 0;
 	}
 	if (available == 0)
-		return err_set(e, ERR_CONFIG, "%s: none of the model's %zu labels has a deployment in model_list",
+		return err_set(e, ERR_INPUT, "%s: none of the model's %zu labels has a deployment in model_list",
 			l->origin, m);
+	if (take_priors(g, &l->router->models, out, e) < 0)
+		return -1;
 	out->model = loaded_ref(l);
 	return 0;
 }
@@ -118,6 +168,7 @@ generation_new(struct config *c, struct candidates *k, struct loaded *model, str
 	atomic_init(&g->refs, 1);
 	g->config = c;
 	g->candidates = k;
+	complete(c, k);
 	if (make_groups(g, b, e) < 0 || (model != NULL && generation_bind(g, model, log, &g->active, e) < 0)) {
 		g->config = NULL;
 		g->candidates = NULL;
@@ -170,6 +221,7 @@ generation_derive(struct generation *base, size_t n, struct err *e)
 	g->group = base->group;
 	g->all = base->all;
 	g->active = base->active;
+	g->degraded = base->degraded;
 	if (g->active.model != NULL)
 		(void)loaded_ref(g->active.model);
 	g->base = generation_ref(base);

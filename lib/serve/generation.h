@@ -4,7 +4,8 @@
  * Binds the model's labels to deployments: by litellm_params.model, then
  * model_name, then what follows the first '/'. A label that fits several
  * groups by one rule is an error (ambiguous); one without a deployment is
- * unavailable and named once.
+ * unavailable and named once. What model_list does not tell of a deployment
+ * (prices, context window) is taken from the candidates.
  * Depends on: serve/config, serve/loaded, serve/backend, serve/strategy, data/candidates.
  * Threads: immutable once built.
  */
@@ -34,6 +35,7 @@ struct route_set {
 struct binding {
 	struct loaded *model;		/* counted; NULL: none in service */
 	struct route_set *label;	/* [models]; n 0: unavailable */
+	float *prior;			/* [models] quality_score of the candidates, NaN unknown; NULL: no candidates */
 	bool fixed;			/* a static strategy decides, whatever the config's */
 	enum strategy strategy;		/* then */
 };
@@ -62,6 +64,7 @@ struct generation {
 	struct route_set *group;	/* [config->n_groups] */
 	struct pick *all;		/* [config->n] every deployment */
 	struct binding active;
+	const char *degraded;		/* why it is not the model of the config that decides; NULL: it is */
 	struct lineup *lineup;		/* [n_lineups] routers whose versions are switched */
 	size_t n_lineups;
 	/* The active model's, while switching has another in service and it waits in a file; version NULL: it does not. */
@@ -73,7 +76,8 @@ struct generation {
 
 /*
  * Owns config and candidates on success. model may be NULL (counted when
- * not). ERR_CONFIG for an ambiguous label.
+ * not). ERR_CONFIG for an ambiguous label, ERR_INPUT when no label has a deployment;
+ * config and candidates stay the caller's then.
  */
 struct generation *generation_new(struct config *, struct candidates *, struct loaded *model, struct backends *,
 	const struct log *, struct err *e);

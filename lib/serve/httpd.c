@@ -23,7 +23,6 @@
 #define MAX_LINES 128		/* of a header */
 #define TICK_MS 100
 #define NEVER INT64_MAX
-#define EVICT_A_TICK 64
 #define SPARE_CONNECTIONS 64	/* beyond max_connections: for probes, and to say 503 to the rest */
 
 enum phase { HEADER, BODY, BUSY, IDLE, DEAD };
@@ -81,7 +80,7 @@ struct httpd {
 	atomic_uint_fast64_t accepted, refused, timed_out, evicted;
 	pthread_mutex_t lock;		/* over the list of connections */
 	struct conn *first;
-	size_t open;
+	size_t open, dead;		/* of them those that are shut already */
 	struct buf cert, key;
 };
 
@@ -139,6 +138,7 @@ on_connection(void *cls, struct MHD_Connection *c, void **slot, enum MHD_Connect
 	if (k->next != NULL)
 		k->next->prev = k->prev;
 	h->open--;
+	h->dead -= k->phase == DEAD;
 	pthread_mutex_unlock(&h->lock);
 	*slot = NULL;
 	free(k);
@@ -153,29 +153,44 @@ shut(struct httpd *h, struct conn *k, bool say)
 	if (say && h->o.tls_cert == NULL)
 		(void)send(k->fd, late, sizeof late - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(k->fd, SHUT_RDWR);
+	h->dead += k->phase != DEAD;
 	k->phase = DEAD;
 	k->deadline = NEVER;
 }
 
-/* Idle connections give way, the longest idle first, where there are too many; all of them when draining. */
+/* The longest idle connection gives way; false when none is idle. h->lock is held. */
+static bool
+evict_one(struct httpd *h)
+{
+	struct conn *oldest = NULL;
+
+	for (struct conn *k = h->first; k != NULL; k = k->next) {
+		if (k->phase == IDLE && (oldest == NULL || k->idle_since < oldest->idle_since))
+			oldest = k;
+	}
+	if (oldest == NULL)
+		return false;
+	shut(h, oldest, false);
+	atomic_fetch_add(&h->evicted, 1);
+	return true;
+}
+
+/* More connections than there may be, beside those that are shut already? */
+static bool
+crowded(const struct httpd *h)
+{
+	return h->open - h->dead > h->o.max_connections;
+}
+
+/* When draining, every idle connection is in the way. */
 static void
 evict(struct httpd *h)
 {
-	size_t excess = h->open > h->o.max_connections ? h->open - h->o.max_connections : 0;
-
-	if (atomic_load(&h->draining))
-		excess = h->open;
-	for (int i = 0; i < EVICT_A_TICK && excess > 0; i++, excess--) {
-		struct conn *oldest = NULL;
-
-		for (struct conn *k = h->first; k != NULL; k = k->next) {
-			if (k->phase == IDLE && (oldest == NULL || k->idle_since < oldest->idle_since))
-				oldest = k;
+	for (struct conn *k = h->first; k != NULL && atomic_load(&h->draining); k = k->next) {
+		if (k->phase == IDLE) {
+			shut(h, k, false);
+			atomic_fetch_add(&h->evicted, 1);
 		}
-		if (oldest == NULL)
-			return;
-		shut(h, oldest, false);
-		atomic_fetch_add(&h->evicted, 1);
 	}
 }
 
@@ -519,7 +534,7 @@ on_header(struct exchange *x, const char *version)
 	const char *why = ambiguous(x, version, &lines);
 	const union MHD_ConnectionInfo *size = x->h->lib.get_connection_info(x->c, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
 	const char *length = x->h->lib.lookup_connection_value(x->c, MHD_HEADER_KIND, "Content-Length");
-	bool crowded;
+	bool full;
 
 	if (why != NULL)
 		return refuse(x, 400, why);
@@ -528,9 +543,9 @@ on_header(struct exchange *x, const char *version)
 	if (length != NULL && strtoull(length, NULL, 10) > h->o.max_body_bytes)
 		return refuse(x, 413, "the body is too large");
 	pthread_mutex_lock(&h->lock);
-	crowded = h->open > h->o.max_connections;
+	full = crowded(h) && !evict_one(h);
 	pthread_mutex_unlock(&h->lock);
-	if (crowded && (h->o.exempt == NULL || !h->o.exempt(x->path)))
+	if (full && (h->o.exempt == NULL || !h->o.exempt(x->path)))
 		return refuse(x, 503, "too many connections");
 	set_phase(h, x->conn, BODY, after(h->o.body_seconds));
 	return MHD_YES;

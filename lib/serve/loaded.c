@@ -1,6 +1,8 @@
 #include "serve/loaded.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -83,6 +85,7 @@ loaded_take(void *p, size_t n, const struct loaded_opts *o, const char *origin, 
 		return NULL;
 	}
 	atomic_init(&l->refs, 1);
+	atomic_init(&l->outlier_below, NAN);
 	l->bytes = n;
 	if (what != NULL) {
 		err_set(e, ERR_INPUT, "%s: this is %s, which llmr never runs; train again with "
@@ -117,17 +120,18 @@ fail:
 	return NULL;
 }
 
-/* The whole file at a 64-byte boundary. */
-static void *
-read_aligned(const char *path, uint64_t max, size_t *n, struct err *e)
+void *
+loaded_bytes(const char *path, uint64_t max, size_t *n, struct err *e)
 {
-	int fd = io_open_read(path, e);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat st;
 	void *p = NULL;
 	size_t got;
 
-	if (fd < 0)
+	if (fd < 0) {
+		err_sys(e, ERR_NOINPUT, "%s", path);
 		return NULL;
+	}
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		err_set(e, ERR_NOINPUT, "%s: not a regular file", path);
 		goto out;
@@ -159,7 +163,7 @@ loaded_read(const char *path, const struct loaded_opts *o, uint64_t max, struct 
 	size_t n;
 	void *p;
 
-	if ((p = read_aligned(path, max, &n, e)) == NULL || (l = loaded_take(p, n, o, path, e)) == NULL)
+	if ((p = loaded_bytes(path, max, &n, e)) == NULL || (l = loaded_take(p, n, o, path, e)) == NULL)
 		return NULL;
 	l->load_seconds = (double)(clock_mono_ns() - start) / 1e9;
 	return l;

@@ -30,6 +30,8 @@ struct loaded {
 	bool is_signed;			/* its signature was verified */
 	int64_t loaded_us;		/* wall clock */
 	double load_seconds;
+	_Atomic int64_t slow_until_ns;	/* monotone: a decision missed its deadline, others are spared until then */
+	_Atomic float outlier_below;	/* similarity to the nearest training row; NAN: no bound is known (serve/outlier) */
 };
 
 /* What is wanted of an artifact, and what it may need. */
@@ -45,7 +47,12 @@ struct loaded_opts {
  * ERR_INPUT; what encoder_open gives where that lies nowhere.
  */
 struct loaded *loaded_take(void *p, size_t n, const struct loaded_opts *, const char *origin, struct err *e);
-/* Read a file whole into private memory first. At most max bytes (0: no limit; more is ERR_TEMPFAIL). */
+/*
+ * The bytes of a regular file in private memory, as loaded_take wants them; to
+ * be freed. At most max (0: no limit; more is ERR_TEMPFAIL). Never blocks on a FIFO.
+ */
+void *loaded_bytes(const char *path, uint64_t max, size_t *n, struct err *e);
+/* Both, without a look at signatures. */
 struct loaded *loaded_read(const char *path, const struct loaded_opts *, uint64_t max, struct err *e);
 /* Write its bytes to a private file, atomically. */
 int loaded_save(const struct loaded *, const char *path, struct err *e);

@@ -92,6 +92,15 @@ static const struct family {
 		NULL },
 	[M_LOG_LINES] = { "llmr_log_lines", METRIC_COUNTER, "Lines of the access and decision logs.", { "result" }, NULL,
 		NULL },
+	[M_PROCESS_CPU] = { "process_cpu_seconds", METRIC_COUNTER, "User and system time.", { NULL }, NULL, "seconds" },
+	[M_PROCESS_START] = { "process_start_time_seconds", METRIC_GAUGE, "When the process started.", { NULL }, NULL,
+		"seconds" },
+	[M_PROCESS_RESIDENT] = { "process_resident_memory_bytes", METRIC_GAUGE, "Resident memory.", { NULL }, NULL,
+		"bytes" },
+	[M_PROCESS_VIRTUAL] = { "process_virtual_memory_bytes", METRIC_GAUGE, "Virtual memory.", { NULL }, NULL, "bytes" },
+	[M_PROCESS_FDS] = { "process_open_fds", METRIC_GAUGE, "Open file descriptors.", { NULL }, NULL, NULL },
+	[M_PROCESS_MAX_FDS] = { "process_max_fds", METRIC_GAUGE, "File descriptors that may be open.", { NULL }, NULL,
+		NULL },
 };
 
 struct series {
@@ -251,6 +260,30 @@ metrics_quantile(struct metrics *m, enum metric f, double q)
 		low = b[i];
 	}
 	return low;
+}
+
+void
+metrics_each(struct metrics *m, void (*fn)(void *ctx, const struct metric_sample *), void *ctx)
+{
+	pthread_mutex_lock(&m->lock);
+	for (int i = 0; i < M_COUNT; i++) {
+		const struct family *f = &families[i];
+		struct metric_sample out = { .metric = (enum metric)i, .name = f->name, .help = f->help, .unit = f->unit,
+			.type = f->type, .label_name = f->label, .bound = f->bucket };
+
+		while (out.n_labels < MAX_LABELS && f->label[out.n_labels] != NULL)
+			out.n_labels++;
+		while (f->bucket != NULL && f->bucket[out.n_bounds] > 0)
+			out.n_bounds++;
+		for (const struct series *s = m->first[i]; s != NULL; s = s->next) {
+			out.label = (const char *const *)s->label;
+			out.value = s->value;
+			out.count = s->count;
+			out.bucket = s->bucket;
+			fn(ctx, &out);
+		}
+	}
+	pthread_mutex_unlock(&m->lock);
 }
 
 /* ---- the text ---- */

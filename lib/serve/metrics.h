@@ -26,6 +26,7 @@ enum metric {
 	M_SWITCH_RATIO, M_SWITCH_REQUESTS, M_SWITCH_ERRORS, M_SWITCH_SECONDS, M_SWITCH_IN_FLIGHT,
 	M_SWITCHES, M_SWITCH_DURATION, M_SHADOW,
 	M_SPANS_DROPPED, M_LOG_LINES,
+	M_PROCESS_CPU, M_PROCESS_START, M_PROCESS_RESIDENT, M_PROCESS_VIRTUAL, M_PROCESS_FDS, M_PROCESS_MAX_FDS,
 	M_COUNT
 };
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
@@ -46,6 +47,22 @@ void metrics_clear(struct metrics *, enum metric);
 double metrics_sum(struct metrics *, enum metric);
 /* A quantile (0..1) of a histogram over all its series, interpolated within a bucket; NaN when it is empty. */
 double metrics_quantile(struct metrics *, enum metric, double q);
+/* One series, as metrics_each shows it. */
+struct metric_sample {
+	enum metric metric;
+	const char *name, *help, *unit;		/* name without _total; unit NULL none */
+	enum metric_type type;
+	const char *const *label_name;		/* [n_labels] */
+	const char *const *label;
+	size_t n_labels;
+	double value;				/* of a histogram the sum */
+	uint64_t count;
+	const uint64_t *bucket;			/* [n_bounds], each its own; what is above the last bound is in count alone */
+	const double *bound;
+	size_t n_bounds;
+};
+/* Every series, those of a family in a row. fn must not call metrics_. */
+void metrics_each(struct metrics *, void (*fn)(void *ctx, const struct metric_sample *), void *ctx);
 /* The whole exposition. */
 void metrics_write(struct metrics *, bool openmetrics, struct buf *out);
 

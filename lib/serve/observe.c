@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "serve/endpoint.h"
 #include "serve/metrics.h"
+#include "serve/procstat.h"
 #include "serve/switching.h"
 
 #define LOW_CONFIDENCE 0.01	/* of predicted score between the best two */
@@ -53,15 +54,21 @@ observe(struct gateway *g, const struct event *v)
 	metrics_add(g->metrics, M_DECISION_SECONDS, labels, v->decision_seconds);
 	if (d->fallback != NULL)
 		metrics_add(g->metrics, M_FALLBACKS, (const char *[]){ d->fallback }, 1);
+	if (d->outlier)
+		metrics_add(g->metrics, M_OOD, labels, 1);
 	if (unsure(d))
 		metrics_add(g->metrics, M_LOW_CONFIDENCE, labels, 1);
 	if (v->forwarded && d->deployment != NULL)
 		observe_upstream(g, v);
+	if (g->logs != NULL)
+		accesslog_decision(g->logs, v);
+	if (g->telemetry != NULL)
+		telemetry_event(g->telemetry, v);
 	switching_observe(g, v);
 }
 
 void
-observe_answer(struct gateway *g, const struct exchange *x)
+observe_answer(struct gateway *g, struct exchange *x)
 {
 	const char *known = endpoint_known(exchange_path(x)), *path = known == NULL ? "other" : known;
 	unsigned status = exchange_status(x);
@@ -71,13 +78,13 @@ observe_answer(struct gateway *g, const struct exchange *x)
 	metrics_add(g->metrics, M_REQUESTS, (const char *[]){ path, code }, 1);
 	metrics_add(g->metrics, M_REQUEST_SECONDS, (const char *[]){ path },
 		(double)(clock_mono_ns() - exchange_started_ns(x)) / 1e9);
+	if (g->logs != NULL)
+		accesslog_answer(g->logs, x);
 }
 
-/* What is known only when asked. */
 static void
-refresh(struct gateway *g, const struct generation *n)
+refresh_http(struct gateway *g)
 {
-	const struct loaded *l = n->active.model;
 	struct httpd_counts c;
 
 	httpd_counts(g->http, &c);
@@ -86,7 +93,36 @@ refresh(struct gateway *g, const struct generation *n)
 	metrics_set(g->metrics, M_HTTP_REFUSED, (const char *[]){ "malformed" }, (double)c.refused);
 	metrics_set(g->metrics, M_HTTP_REFUSED, (const char *[]){ "timeout" }, (double)c.timed_out);
 	metrics_set(g->metrics, M_HTTP_REFUSED, (const char *[]){ "evicted" }, (double)c.evicted);
-	metrics_set(g->metrics, M_DEGRADED, NULL, n->config->router.strategy == STRATEGY_ML && l == NULL);
+}
+
+static void
+refresh_process(struct gateway *g)
+{
+	struct procstat p;
+
+	procstat_read(&p);
+	metrics_set(g->metrics, M_PROCESS_CPU, NULL, p.cpu_seconds);
+	metrics_set(g->metrics, M_PROCESS_START, NULL, p.start_seconds);
+	if (p.resident_bytes > 0) {
+		metrics_set(g->metrics, M_PROCESS_RESIDENT, NULL, (double)p.resident_bytes);
+		metrics_set(g->metrics, M_PROCESS_VIRTUAL, NULL, (double)p.virtual_bytes);
+	}
+	if (p.open_fds > 0)
+		metrics_set(g->metrics, M_PROCESS_FDS, NULL, (double)p.open_fds);
+	if (p.max_fds > 0)
+		metrics_set(g->metrics, M_PROCESS_MAX_FDS, NULL, (double)p.max_fds);
+}
+
+/* What is known only when asked. */
+static void
+refresh(struct gateway *g, const struct generation *n)
+{
+	const struct loaded *l = n->active.model;
+
+	if (g->http != NULL)
+		refresh_http(g);
+	refresh_process(g);
+	metrics_set(g->metrics, M_DEGRADED, NULL, n->degraded != NULL);
 	metrics_clear(g->metrics, M_MODEL_INFO);
 	metrics_clear(g->metrics, M_BACKEND_IN_FLIGHT);
 	if (l != NULL) {
@@ -105,14 +141,23 @@ refresh(struct gateway *g, const struct generation *n)
 }
 
 void
+observe_refresh(struct gateway *g, struct gateway_worker *k)
+{
+	const struct generation *n = gateway_enter(g, k);
+
+	if (n != NULL)
+		refresh(g, n);
+	gateway_leave(g, k);
+}
+
+void
 observe_metrics(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 {
 	const char *accept = exchange_header(x, "Accept");
 	bool open = accept != NULL && strstr(accept, "application/openmetrics-text") != NULL;
 	struct buf b = BUF_INIT;
 
-	refresh(g, gateway_enter(g, k));
-	gateway_leave(g, k);
+	observe_refresh(g, k);
 	metrics_write(g->metrics, open, &b);
 	exchange_reply(x, 200, open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
 		: "text/plain; version=0.0.4; charset=utf-8", b.p, b.len);

@@ -3,12 +3,13 @@
  *
  * One call at the end of a request, from whichever thread ends it; everything
  * that wants to know is fed from here.
- * Depends on: serve/gateway, serve/metrics.  Threads: safe.
+ * Depends on: serve/gateway, serve/metrics, serve/accesslog, serve/telemetry.  Threads: safe.
  */
 #ifndef LLMR_SERVE_OBSERVE_H
 #define LLMR_SERVE_OBSERVE_H
 
 #include "serve/gateway.h"
+#include "serve/tracectx.h"
 
 /* A request that was decided (or could not be). Borrowed for the call. */
 struct event {
@@ -27,11 +28,13 @@ struct event {
 	double upstream_seconds, ttft_seconds;	/* NAN: not forwarded, unknown */
 	double prompt_tokens, completion_tokens;	/* 0 unknown */
 	const char *user;		/* NULL unknown */
-	const char *traceparent;	/* of the request, NULL none */
+	struct tracectx trace;		/* zeroed: none */
 };
 void observe(struct gateway *, const struct event *);
 /* Every HTTP answer, whatever its path. */
-void observe_answer(struct gateway *, const struct exchange *);
+void observe_answer(struct gateway *, struct exchange *);
+/* Bring the gauges up to date; called before they are shown or sent. */
+void observe_refresh(struct gateway *, struct gateway_worker *);
 /* GET /metrics */
 void observe_metrics(struct gateway *, struct gateway_worker *, struct exchange *);
 

@@ -1,5 +1,6 @@
 #include "serve/reload.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,18 +56,19 @@ reload_now(void *ctx)
 	struct err e = ERR_INIT;
 	struct buf b = BUF_INIT;
 	struct jsonw w;
-	const struct generation *n;
+	char strategy[64];
 
-	(void)gateway_reload(r->g, &e);
-	pthread_mutex_lock(&r->g->reloading);
-	n = atomic_load(&r->g->live.value);	/* replaced under the lock alone */
+	(void)gateway_reload_as(r->g, &(struct gateway_reload){ !r->router, false, "api" }, &e);
+	pthread_mutex_lock(&r->g->reloading);	/* nobody replaces the generation meanwhile */
+	(void)snprintf(strategy, sizeof strategy, "%s",
+		((const struct generation *)atomic_load(&r->g->live.value))->config->router.strategy_name);
+	pthread_mutex_unlock(&r->g->reloading);
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
 	if (r->router)
-		write_router_answer(&w, n->config->router.strategy_name, &e);
+		write_router_answer(&w, strategy, &e);
 	else
 		write_config_answer(&w, &e);
-	pthread_mutex_unlock(&r->g->reloading);
 	jsonw_end_object(&w);
 	reply_json(r->x, e.code == ERR_NONE ? 200 : 422, &b);
 	free(r);
@@ -149,6 +151,7 @@ reload_info(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 	const struct generation *n = gateway_enter(g, k);
 	struct buf b = BUF_INIT;
 	struct jsonw w;
+	char when[28];
 
 	jsonw_init(&w, &b);
 	jsonw_object(&w);
@@ -165,9 +168,17 @@ reload_info(struct gateway *g, struct gateway_worker *k, struct exchange *x)
 		jsonw_kstr(&w, "kind", n->active.model->router->kind->name);
 		jsonw_kstr(&w, "origin", n->active.model->origin);
 		jsonw_kbool(&w, "signed", n->active.model->is_signed);
+		jsonw_kstr(&w, "version", n->active.model->version[0] == '\0' ? NULL : n->active.model->version);
+		jsonw_kint(&w, "bytes", (int64_t)n->active.model->bytes);
+		str_iso8601(n->active.model->loaded_us, when);
+		jsonw_kstr(&w, "loaded", when);
 		jsonw_end_object(&w);
 	} else
 		jsonw_null(&w);
+	jsonw_kstr(&w, "degraded", n->degraded);
+	jsonw_kbool(&w, "draining", atomic_load(&g->draining));
+	jsonw_key(&w, "refused_reloads");
+	refusals_write(&g->refusals, &w);
 	jsonw_end_object(&w);
 	gateway_leave(g, k);
 	reply_json(x, 200, &b);

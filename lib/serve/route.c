@@ -9,6 +9,7 @@
 #include "serve/observe.h"
 #include "serve/reply.h"
 #include "serve/switching.h"
+#include "serve/telemetry.h"
 
 void
 route_want(const struct body *b, struct slice id, struct want *w)
@@ -97,18 +98,20 @@ answer(struct gateway *g, struct gateway_worker *k, struct exchange *x, struct w
 	char id[72];
 	double seconds;
 	unsigned status;
+	struct tracectx trace;
 	int r;
 
 	arm_choose(lineup, want);
 	r = decide(&k->choose, n, &n->active, want, &d, &e);
 	seconds = (double)(clock_mono_ns() - start) / 1e9;
+	telemetry_begin(g->telemetry, exchange_header(x, "traceparent"), &trace);
 	status = r < 0 ? reply_status(&e) : 200;
 	(void)snprintf(id, sizeof id, "%.*s", (int)(want->request_id.n > 71 ? 71 : want->request_id.n), want->request_id.p);
 	observe(g, &(struct event){ .path = "/v1/route", .request_id = id, .group = want->group, .generation = n, .d = &d,
 		.prompt = want->prompt, .status = status, .error = r < 0 ? "none_available" : NULL,
 		.start_us = clock_wall_us() - (int64_t)(seconds * 1e6), .total_seconds = seconds,
 		.decision_seconds = seconds, .upstream_seconds = NAN, .ttft_seconds = NAN,
-		.traceparent = exchange_header(x, "traceparent") });
+		.trace = trace });
 	if (r == 0) {
 		jsonw_init(&w, &out);
 		write_decision(&w, &d, &want->request_id, seconds * 1e6);

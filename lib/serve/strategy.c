@@ -4,37 +4,49 @@
 
 #define UNKNOWN_COST 5.0	/* USD per token where none is told, as LiteLLM assumes */
 
+/* What weighs: the first property that any of them has. */
+static double
+weight_of(const struct deployment *d, int what)
+{
+	return what == 0 ? d->weight : what == 1 ? d->rpm : d->tpm;
+}
+
 /* The first property that any of them has weighs; those without it are never drawn. */
 static size_t
-shuffle(const struct ask *a, const struct pick *p, const size_t *in, size_t n)
+shuffle(const struct ask *a, const struct pick *p, const size_t *in, size_t n, double *propensity)
 {
 	for (int what = 0; what < 3; what++) {
+		size_t last = 0;
 		double sum = 0, u;
 
-		for (size_t i = 0; i < n; i++) {
-			const struct deployment *d = p[in[i]].d;
-
-			sum += what == 0 ? d->weight : what == 1 ? d->rpm : d->tpm;
-		}
+		for (size_t i = 0; i < n; i++)
+			sum += weight_of(p[in[i]].d, what);
 		if (sum <= 0)
 			continue;
 		u = rng_double(a->rng) * sum;
 		for (size_t i = 0; i < n; i++) {
-			const struct deployment *d = p[in[i]].d;
-			double w = what == 0 ? d->weight : what == 1 ? d->rpm : d->tpm;
+			double w = weight_of(p[in[i]].d, what);
 
-			if (w > 0 && u < w)
-				return in[i];
+			if (w <= 0)
+				continue;
+			last = i;	/* by rounding none may be hit: then the last that has a weight */
+			if (u < w)
+				break;
 			u -= w;
 		}
-		for (size_t i = n; i-- > 0; ) {		/* rounding: the last that has a weight */
-			const struct deployment *d = p[in[i]].d;
-
-			if ((what == 0 ? d->weight : what == 1 ? d->rpm : d->tpm) > 0)
-				return in[i];
-		}
+		*propensity = weight_of(p[in[last]].d, what) / sum;
+		return in[last];
 	}
+	*propensity = 1 / (double)n;
 	return in[rng_below(a->rng, n)];
+}
+
+/* One of n that are equally good. */
+static size_t
+draw(const struct ask *a, const size_t *near, size_t n, double *propensity)
+{
+	*propensity = 1 / (double)n;
+	return near[n == 1 ? 0 : rng_below(a->rng, n)];
 }
 
 static size_t
@@ -55,7 +67,7 @@ least_busy(const struct pick *p, const size_t *in, size_t n)
 }
 
 static size_t
-quickest(const struct ask *a, const struct pick *p, const size_t *in, size_t n)
+quickest(const struct ask *a, const struct pick *p, const size_t *in, size_t n, double *propensity)
 {
 	double latency[STRATEGY_MAX], low = INFINITY;
 	size_t near[STRATEGY_MAX], n_near = 0;
@@ -68,7 +80,7 @@ quickest(const struct ask *a, const struct pick *p, const size_t *in, size_t n)
 		if (latency[i] <= low + a->settings->lowest_latency_buffer * low)
 			near[n_near++] = in[i];
 	}
-	return near[n_near == 1 ? 0 : rng_below(a->rng, n_near)];
+	return draw(a, near, n_near, propensity);
 }
 
 /* USD of a token in and a token out; 0 counts as not told. */
@@ -94,7 +106,7 @@ cheapest(const struct pick *p, const size_t *in, size_t n)
 }
 
 static size_t
-least_used(const struct ask *a, const struct pick *p, const size_t *in, size_t n)
+least_used(const struct ask *a, const struct pick *p, const size_t *in, size_t n, double *propensity)
 {
 	double tokens, requests, low = INFINITY;
 	size_t near[STRATEGY_MAX], n_near = 0;
@@ -108,7 +120,7 @@ least_used(const struct ask *a, const struct pick *p, const size_t *in, size_t n
 		if (tokens <= low)
 			near[n_near++] = in[i];
 	}
-	return near[n_near == 1 ? 0 : rng_below(a->rng, n_near)];
+	return draw(a, near, n_near, propensity);
 }
 
 /* Smooth weighted round robin, as nginx's: each gains its weight, the highest is taken and pays the sum. */
@@ -189,26 +201,30 @@ usable(const struct ask *a, const struct pick *p, size_t n, size_t *in, enum non
 }
 
 size_t
-strategy_choose(const struct ask *a, const struct pick *p, size_t n, enum none *why)
+strategy_choose(const struct ask *a, const struct pick *p, size_t n, enum none *why, double *propensity)
 {
 	size_t in[STRATEGY_MAX], m = usable(a, p, n, in, why);
+	double unwanted;
 
 	if (m == 0)
 		return STRATEGY_NONE;
+	if (propensity == NULL)
+		propensity = &unwanted;
+	*propensity = 1;
 	switch (a->strategy) {
 	case STRATEGY_LEAST_BUSY:
 		return least_busy(p, in, m);
 	case STRATEGY_LATENCY:
-		return quickest(a, p, in, m);
+		return quickest(a, p, in, m, propensity);
 	case STRATEGY_COST:
 		return cheapest(p, in, m);
 	case STRATEGY_USAGE:
-		return least_used(a, p, in, m);
+		return least_used(a, p, in, m, propensity);
 	case STRATEGY_WEIGHTED:
 		return round_robin(p, in, m);
 	case STRATEGY_SHUFFLE:
 	case STRATEGY_ML:
 		break;
 	}
-	return shuffle(a, p, in, m);
+	return shuffle(a, p, in, m, propensity);
 }

@@ -38,7 +38,11 @@ struct ask {
 /* Why there is none. */
 enum none { NONE_EMPTY, NONE_COOLING, NONE_CONTEXT, NONE_LIMIT };
 
-/* Index into pick [n], n <= STRATEGY_MAX; STRATEGY_NONE with *why. */
-size_t strategy_choose(const struct ask *, const struct pick *, size_t n, enum none *why);
+/*
+ * Index into pick [n], n <= STRATEGY_MAX; STRATEGY_NONE with *why. propensity
+ * (NULL: not wanted): the probability with which this one was chosen, given
+ * what was known at that moment; 1 where nothing was drawn.
+ */
+size_t strategy_choose(const struct ask *, const struct pick *, size_t n, enum none *why, double *propensity);
 
 #endif

@@ -548,8 +548,14 @@ switching_dress(struct gateway *g, struct generation *n, struct err *e)
 		switcher_give_up(g->switching->engine, g->switching->failed_router, g->switching->failed_version, e->msg);
 		*e = (struct err)ERR_INIT;
 	}
-	if (d == NULL)
+	if (d == NULL) {
+		const struct generation *live = atomic_load(&g->live.value);
+		struct err ignored = ERR_INIT;
+
+		if (live != NULL)
+			(void)configure(g->switching, live->config, &ignored);	/* the old config serves on, here too */
 		return NULL;
+	}
 	generation_unref(n);	/* d holds it */
 	park(g->switching, n, d);
 	if (starts && g->http != NULL)

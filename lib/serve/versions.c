@@ -393,8 +393,12 @@ compare(struct versions *s, const struct model_version *have, const char *ref, s
 	char *path;
 	int r;
 
-	if (fd < 0 || (path = mem_calloc(strlen(s->dir) + 8, 1, e)) == NULL)
+	if (fd < 0)
 		return -1;
+	if ((path = mem_calloc(strlen(s->dir) + 8, 1, e)) == NULL) {
+		(void)close(fd);
+		return -1;
+	}
 	(void)sprintf(path, "%s/.new", s->dir);
 	r = copy(fd, path, &v, e);
 	(void)unlink(path);

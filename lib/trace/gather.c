@@ -125,10 +125,51 @@ static const unsigned char hex_digits[256] = {
 	['A'] = 0x20, ['B'] = 0x20, ['C'] = 0x20, ['D'] = 0x20, ['E'] = 0x20, ['F'] = 0x20,
 };
 
+static int
+base64_digit(char c)
+{
+	return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 :
+		c >= '0' && c <= '9' ? c - '0' + 52 : c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
+}
+
+/*
+ * Ids as protocol buffers' own JSON mapping writes bytes: 16 or 8 of them in
+ * base64, which always ends in '=' and so is never taken for hex. 1: done, 0: no
+ * such text, -1 err.
+ */
+static int
+base64_id(struct gather *g, struct slice raw, size_t digits, struct slice *out, struct err *e)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t bytes = digits / 2, pad = bytes == 16 ? 2 : 1, n = 0;
+	unsigned have = 0, bits = 0;
+	char *p;
+
+	if (raw.n != (bytes + 2) / 3 * 4 || raw.p[raw.n - 1] != '=' || raw.p[raw.n - pad] != '=')
+		return 0;
+	if ((p = arena_alloc(&g->arena, digits, e)) == NULL)
+		return -1;
+	for (size_t i = 0; i < raw.n - pad; i++) {
+		int v = base64_digit(raw.p[i]);
+
+		if (v < 0)
+			return 0;
+		bits = bits << 6 | (unsigned)v;
+		for (have += 6; have >= 4 && n < digits; have -= 4)
+			p[n++] = hex[bits >> (have - 4) & 15];
+		bits &= (1u << have) - 1;
+	}
+	if (n != digits || bits != 0)
+		return 0;
+	*out = (struct slice){ p, digits };
+	return 1;
+}
+
 int
 gather_id(struct gather *g, struct slice raw, size_t digits, struct slice *out, struct err *e)
 {
 	unsigned upper = 0, wrong = raw.n > digits;
+	int b64;
 	char *p;
 
 	*out = SLICE_NONE;
@@ -140,6 +181,8 @@ gather_id(struct gather *g, struct slice raw, size_t digits, struct slice *out, 
 		wrong |= v == 0;
 		upper |= v & 0x20;
 	}
+	if (wrong != 0 && (b64 = base64_id(g, raw, digits, out, e)) != 0)
+		return b64 > 0 ? 0 : -1;
 	if (wrong != 0)
 		return err_set(e, ERR_INPUT, "'%.*s' is not an id of at most %zu hex digits",
 			(int)(raw.n < 40 ? raw.n : 40), raw.p, digits);

@@ -45,12 +45,14 @@ C
 flags=$(PKG_CONFIG_SYSROOT_DIR=$stage PKG_CONFIG_PATH=$stage/usr/lib/pkgconfig pkg-config --cflags --libs llmr)
 # shellcheck disable=SC2086
 ok "a program builds against the library" ${CC:-cc} -o gateway gateway.c -I"$stage/usr/include" -L"$stage/usr/lib" $flags
+# A library under the address sanitizer wants its runtime before all others.
+runtime=$(ldd "$stage/usr/lib/libllmr.so" 2>/dev/null | awk '/libasan/ { print $3 }')
 prompt="Write a Python function that reverses a string"
-ok "and routes" env LD_LIBRARY_PATH="$stage/usr/lib" ./gateway router.safetensors "$prompt"
+ok "and routes" env ${runtime:+LD_PRELOAD="$runtime"} LD_LIBRARY_PATH="$stage/usr/lib" ./gateway router.safetensors "$prompt"
 cp out got
 ok "the command routes" "$LLMR" route --model router.safetensors "$prompt"
 same got out "library and command choose the same model"
-status 1 "the library says why it cannot load" env LD_LIBRARY_PATH="$stage/usr/lib" ./gateway gateway.c x
+status 1 "the library says why it cannot load" env ${runtime:+LD_PRELOAD="$runtime"} LD_LIBRARY_PATH="$stage/usr/lib" ./gateway gateway.c x
 match err 'gateway.c' "naming the file"
 symbols=$(nm -D --defined-only "$stage/usr/lib/libllmr.so" 2>/dev/null | awk '{ print $3 }' | grep -v '^llmr_')
 equal "$symbols" "" "only public symbols are exported"

@@ -2,7 +2,7 @@
 # run.sh [NAME ...]: run the command-line tests, print their TAP and a closing count.
 cd "$(dirname "$0")" || exit 99
 passed=0 failed=0 skipped=0
-[ $# -gt 0 ] || set -- $(ls ./*.sh | grep -v -e '/lib.sh$' -e '/run.sh$')
+[ $# -gt 0 ] || set -- $(ls ./*.sh | grep -v -e '/lib.sh$' -e '/run.sh$' -e '/serve-lib.sh$')
 for t in "$@"; do
 	t=$(basename "$t" .sh)
 	echo "# $t"

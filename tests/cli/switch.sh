@@ -75,7 +75,7 @@ up VLLM_MODEL_SWITCHING_ENABLED=true
 sed 's/, models_dir: models//; /routing_strategy/d' gw.yaml >ear.yaml
 "$LLMR" serve -c ear.yaml -l 127.0.0.1:0 >ear.log 2>&1 &
 ear=$!
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q 'port' ear.log && break; sleep 0.1; done
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q 'port' ear.log 2>/dev/null && break; sleep 0.1; done
 port=$(sed -n 's/.*listening on port //p' ear.log)
 sed "s|models_dir: models|models_dir: models, alert_webhook: \"http://127.0.0.1:$port/v1/feedback\"|" gw.yaml >gw.new && mv gw.new gw.yaml
 ask /config/reload -X POST; code 200 "reload with a webhook"
@@ -114,6 +114,13 @@ equal "$(ls -a state/versions | grep -c '^.configured$')" 1 "the configured mode
 ask /router/info; match out '"sha256":"'"$(sha256sum <models/r1.safetensors | cut -d ' ' -f 1)" "the model in service is told"
 status 66 "no such version" $S start v9
 status 64 "bad parameters" $S start configured --strategy canary --set steps=3
+cp gw.yaml kept.yaml
+sed '/model_name: m[01]/,+1d; s/model_name: m2/model_name: x/; s/openai.m2/openai\/x/' kept.yaml >gw.yaml
+ask /config/reload -X POST; code 422 "a config whose models no version knows is refused"
+ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"v2"' "the old one serves on"
+cp kept.yaml gw.yaml
+ask /config/reload -X POST; code 200 "reload keeps what is switched"
+ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"v2"' "in service"
 ask /router/rollback -d '{"reason":"second thoughts"}'; code 200 "rollback"
 ask /v1/route -d '{"prompt":"a poem"}'; match out '"version":"configured"' "the old one is back"
 ask /v1/route -d '{"prompt":"a poem","model":"support"}'; code 404 "a router without a version in service is none"

@@ -35,6 +35,16 @@ match out '"hidden_layer_sizes":"8,4"' "a list within a list is one value"
 status 64 "grid without values" $R knn --grid k -o x.safetensors
 status 64 "grid with an unknown name" $R knn --grid nk=1,2 -o x.safetensors
 status 64 "grid with a bad value" $R knn --grid k=10,0 -o x.safetensors
+status 64 "grid of what becomes of predictions" $R knn --grid router_mode=probabilistic,deterministic -o x.safetensors
+match err 'router_mode says what becomes of predictions' "named"
+ok "hyperparameters of no member" $R hybrid --hparam members=ridge --hparam mlp.max_iter=2 -o x.safetensors
+match err 'hyperparameters of mlp have no effect' "are named"
+ok "hyperparameters of a member" $R hybrid --hparam members=ridge,mlp --hparam mlp.max_iter=2 -o x.safetensors
+absent err 'have no effect' "are not"
+ok "svm of more rows than are solved exactly" $R svm --hparam exact_rows=100 -o x.safetensors
+match err 'approximated by 1024 random Fourier features' "said"
+ok "kridge of more rows than a system has" $R kridge --hparam max_rows=100 -o x.safetensors
+match err 'kridge: 100 of the 240 queries' "said"
 status 64 "predictions left out need folds" $R knn --save-oof o -o x.safetensors
 
 ok "weights: uniform" $R ridge --sample-weights uniform -q -o u.safetensors
@@ -121,6 +131,12 @@ done
 sed 's/"performance":1,/"performance":0,/' r.jsonl | cat r.jsonl - >dup.jsonl
 ok "conflicting scores" "$LLMR" train knn --data dup.jsonl --embedder hash -o x.safetensors
 match err 'averaged; in [1-9][0-9]* cases they differ' "counted"
+for v in 1.5 -0.1; do
+	sed "5s/\"performance\":[0-9.]*/\"performance\":$v/" r.jsonl >score.jsonl
+	status 65 "a score of $v" "$LLMR" train knn --data score.jsonl --embedder hash -o score.safetensors
+	match err "score.jsonl: line 5: key \"performance\": $v is outside 0..1" "a score of $v: named"
+	nofile 'score.safetensors*' "a score of $v: nothing is written"
+done
 sed '5s/"cost":[0-9.]*/"cost":-1/' r.jsonl >cost.jsonl
 ok "a negative cost" "$LLMR" train knn --data cost.jsonl --embedder hash -o x.safetensors
 match err '1 records have a cost that is negative' "said"

@@ -20,6 +20,12 @@
  *   end), auth TEXT (401 unless the request holds TEXT), bad (one malformed
  *   trace in front), big N (one trace of N MiB in front), badgzip, decoy (keys
  *   that make an answer look as if it held more traces)
+ *
+ * GET .../api/search, .../api/v2/traces/ID and .../api/traces/ID are answered
+ * as Grafana Tempo documents it, with ids in base64 and each span in a batch of
+ * its own; its actions beside those above: old (404 for version 2), jobs (a
+ * search that was not done), part (traces that are PARTIAL), lost (404 for each
+ * trace), most N (400 for limits above N)
  */
 #define _POSIX_C_SOURCE 200809L
 #include <netinet/in.h>
@@ -159,6 +165,122 @@ honest(struct text *t, const char *head, const struct rule *r, long number)
 	add(t, "],\"total\":0,\"limit\":0,\"offset\":0,\"errors\":%s}",
 		strcmp(action, "partial") == 0 ?
 		"[{\"code\":500,\"msg\":\"shard 3 is away\",\"traceID\":\"00ff\"}]" : "null");
+}
+
+/* --- Tempo --- */
+
+static void
+add_base64(struct text *t, const unsigned char *p, size_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < n; i += 3) {
+		unsigned v = (unsigned)p[i] << 16 | (i + 1 < n ? (unsigned)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
+
+		add(t, "%c%c%c%c", digits[v >> 18], digits[v >> 12 & 63], i + 1 < n ? digits[v >> 6 & 63] : '=',
+			i + 2 < n ? digits[v & 63] : '=');
+	}
+}
+
+static void
+big_endian(unsigned char *p, unsigned long long v)
+{
+	for (int i = 7; i >= 0; i--, v >>= 8)
+		p[i] = (unsigned char)v;
+}
+
+static void
+add_tempo_batch(struct text *t, long i, int which)
+{
+	unsigned char id[16], span[8];
+	long long ns = (trace_start(i) + (which ? srv.width / 50 : 0)) * 1000;
+
+	big_endian(id, mix((unsigned long long)i));
+	big_endian(id + 8, (unsigned long long)i);
+	big_endian(span, mix((unsigned long long)i * 2 + (unsigned long long)which));
+	add(t, "{\"resource\":{\"attributes\":[{\"key\":\"service.name\",\"value\":{\"stringValue\":"
+		"\"litellm-gateway\"}},{\"key\":\"pod\",\"value\":{\"stringValue\":\"p%d\"}}]},\"scopeSpans\":[{\"scope\":"
+		"{},\"spans\":[{\"traceId\":\"", which);
+	add_base64(t, id, 16);
+	add(t, "\",\"spanId\":\"");
+	add_base64(t, span, 8);
+	add(t, "\",\"name\":\"chat\",\"kind\":\"SPAN_KIND_CLIENT\",\"startTimeUnixNano\":\"%lld\",\"endTimeUnixNano\":"
+		"\"%lld\",\"attributes\":[{\"key\":\"number\",\"value\":{\"intValue\":\"%ld\"}}],\"status\":{\"code\":"
+		"\"STATUS_CODE_OK\"}}]}]}", ns, ns + 1500000, i);
+}
+
+/* The status: 200, 400, 404. */
+static int
+tempo_trace(struct text *t, const char *id, int version, const char *action)
+{
+	char digits[17];
+	long i;
+
+	if (strlen(id) < 32 || strcmp(action, "lost") == 0 || (version == 2 && strcmp(action, "old") == 0)) {
+		add(t, "404 page not found\n");
+		return 404;
+	}
+	memcpy(digits, id + 16, 16);
+	digits[16] = '\0';
+	i = strtol(digits, NULL, 16);
+	add(t, version == 2 ? "{\"trace\":{\"resourceSpans\":[" : "{\"batches\":[");
+	add_tempo_batch(t, i, 0);
+	add(t, ",");
+	add_tempo_batch(t, i, 1);
+	add(t, "]}");
+	if (version == 2 && strcmp(action, "part") == 0)
+		add(t, ",\"status\":\"PARTIAL\",\"message\":\"too large\"}");
+	else if (version == 2)
+		add(t, ",\"metrics\":{}}");
+	return 200;
+}
+
+static int
+tempo_search(struct text *t, const char *head, const struct rule *r, long number)
+{
+	long long a = parameter(head, "start=", 0) * 1000000, b = parameter(head, "end=", 1LL << 40) * 1000000;
+	long limit = (long)parameter(head, "limit=", 20), n = 0, first = 0;
+	const char *action = r == NULL ? "" : r->action;
+
+	if (strcmp(action, "most") == 0 && limit > atol(r->arg)) {
+		add(t, "limit %ld exceeds max limit %s\n", limit, r->arg);
+		return 400;
+	}
+	if (srv.traces > 0)
+		first = (long)(mix((unsigned long long)number) % (unsigned long long)srv.traces);
+	add(t, "{\"traces\":[");
+	for (long k = 0; k < srv.traces && n < limit; k++) {
+		long i = (first + k * 7919) % srv.traces;
+		long long s = trace_start(i), s2 = s + srv.width / 50;
+
+		if (strcmp(action, "everything") != 0 && !(s >= a && s < b) && !(s2 >= a && s2 < b))
+			continue;
+		add(t, "%s{\"traceID\":\"%llx%016lx\",\"rootServiceName\":\"litellm-gateway\",\"rootTraceName\":\"chat\","
+			"\"startTimeUnixNano\":\"%lld\",\"durationMs\":%lld,\"spanSets\":[{\"spans\":[{\"spanID\":\"1\"}],"
+			"\"matched\":2}]}", n++ > 0 ? "," : "", mix((unsigned long long)i), (unsigned long)i, s * 1000,
+			srv.width / 50000 + 1);
+	}
+	add(t, "],\"metrics\":{\"inspectedTraces\":%ld,\"inspectedBytes\":\"1\",\"completedJobs\":%d,\"totalJobs\":4}}", n,
+		strcmp(action, "jobs") == 0 ? 3 : 4);
+	return 200;
+}
+
+/* Is it a request of Tempo's? Then its answer is in t, and its status returned; else 0. */
+static int
+tempo(struct text *t, const char *head, const struct rule *r, long number)
+{
+	const char *action = r == NULL ? "" : r->action, *p;
+	char path[200];
+	size_t n = strcspn(head, "\r\n?");
+
+	(void)snprintf(path, sizeof path, "%.*s", (int)n, head);
+	if ((p = strstr(path, " HTTP/")) != NULL)
+		path[p - path] = '\0';
+	if ((p = strstr(path, "/api/v2/traces/")) != NULL)
+		return tempo_trace(t, p + 15, 2, action);
+	if ((p = strstr(path, "/api/traces/")) != NULL)
+		return tempo_trace(t, p + 12, 1, action);
+	return strstr(path, "/api/search") != NULL ? tempo_search(t, head, r, number) : 0;
 }
 
 static void
@@ -339,7 +461,7 @@ find_rule(long number)
 static void *
 serve(void *arg)
 {
-	int fd = *(int *)arg, done = 0;
+	int fd = *(int *)arg, done = 0, code;
 	char head[16384];
 
 	free(arg);
@@ -358,8 +480,12 @@ serve(void *arg)
 		}
 		pthread_mutex_unlock(&srv.lock);
 		r = find_rule(number);
-		honest(&body, head, r, number);
-		done = answer(fd, head, r, &body);
+		if ((code = tempo(&body, head, r, number)) == 0)
+			honest(&body, head, r, number);
+		if (code <= 200)
+			done = answer(fd, head, r, &body);
+		else
+			reply(fd, code, "text/plain", "", body.p, body.n);
 		free(body.p);
 	}
 	close(fd);

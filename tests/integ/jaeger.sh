@@ -16,7 +16,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 src=$(cd "$here/../.." && pwd)
 LLMR=${LLMR:-$src/build/llmr}
 case $LLMR in /*) ;; *) LLMR=$PWD/$LLMR ;; esac
-jaeger=${LLMR_JAEGER:-$src/build/jaeger-all-in-one}
 traces=${TRACES:-5000}
 passed=0 failed=0
 server=
@@ -29,17 +28,8 @@ if ! command -v curl >/dev/null 2>&1; then
 	echo "SKIP: no curl to feed Jaeger with"
 	exit 77
 fi
-if [ ! -x "$jaeger" ]; then
-	sh "$here/build-jaeger.sh" "$jaeger"
-	r=$?
-	if [ $r -eq 77 ]; then
-		echo "SKIP: no Jaeger and no Go to build one (set LLMR_JAEGER)"
-		exit 77
-	elif [ $r -ne 0 ]; then
-		echo "FAIL: Jaeger does not build"
-		exit 1
-	fi
-fi
+. "$here/jaeger.inc"
+have_jaeger
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/llmr-jaeger-XXXXXX") || exit 1
 cleanup() {
@@ -59,39 +49,6 @@ check() { # NAME CMD...
 	what=$1
 	shift
 	if "$@" >/dev/null 2>&1; then good "$what"; else bad "$what" "$(tail -n 1 err 2>/dev/null)"; fi
-}
-
-# Two free ports: the query API and the OTLP receiver. A port may be taken in
-# between, so a start that fails is tried again elsewhere.
-start_jaeger() {
-	for try in 1 2 3 4 5; do
-		port=$((20000 + ($$ * 7 + try * 131) % 20000))
-		SPAN_STORAGE_TYPE=memory "$jaeger" --log-level=error \
-			--query.http-server.host-port=127.0.0.1:$port \
-			--collector.otlp.http.host-port=127.0.0.1:$((port + 1)) \
-			--query.grpc-server.host-port=127.0.0.1:0 \
-			--collector.otlp.grpc.host-port=127.0.0.1:0 \
-			--collector.grpc-server.host-port=127.0.0.1:0 \
-			--collector.http-server.host-port=127.0.0.1:0 \
-			--admin.http.host-port=127.0.0.1:0 >jaeger.log 2>&1 &
-		server=$!
-		waited=0
-		while [ $waited -lt 60 ]; do
-			waited=$((waited + 1))
-			if ! kill -0 "$server" 2>/dev/null; then
-				break
-			fi
-			if curl -sf -o /dev/null "http://127.0.0.1:$port/api/services"; then
-				url=http://127.0.0.1:$port
-				otlp=http://127.0.0.1:$((port + 1))/v1/traces
-				return 0
-			fi
-			sleep 0.5
-		done
-		kill "$server" 2>/dev/null
-		server=
-	done
-	return 1
 }
 
 # feed FILE: each line is one OTLP JSON request

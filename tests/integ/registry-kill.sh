@@ -37,7 +37,8 @@ fi
 cp "$src/tests/keys/test.key" k.key && cp "$src/tests/keys/test.pub" k.pub || exit 1
 # llmr COMMAND ...: with the state and cache of this round
 llmr() { XDG_STATE_HOME=$dir/state XDG_CACHE_HOME=$dir/cache "$LLMR" "$@"; }
-kill_at() { at=$1; shift; XDG_STATE_HOME=$dir/state XDG_CACHE_HOME=$dir/cache ./killat "$at" "$LLMR" "$@"; }
+# (the leak sanitizer cannot work while it is traced)
+kill_at() { at=$1; shift; ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" XDG_STATE_HOME=$dir/state XDG_CACHE_HOME=$dir/cache ./killat "$at" "$LLMR" "$@"; }
 # file N: a model that differs from the others, in two files
 file() {
 	mkdir -p "m$1"

@@ -202,3 +202,34 @@ Test(expect, nothing_known_and_little_known)
 	cr_assert(expect_fit(&r.ds, r.x, D, NULL, NULL, &h, &e) == 0 && h == NULL, "nothing known, no head");
 	drop(&r);
 }
+
+/* Rows that count for next to nothing say the opposite of the others: the head follows the others. */
+Test(expect, respects_weights)
+{
+	struct rows train, test;
+	struct expect *h;
+	struct err e = ERR_INIT;
+
+	cr_assert(mat_open(&e) == 0, "%s", e.msg);
+	make(&train, 0, TRAIN);
+	make(&test, TRAIN, ALL);
+	train.ds.weight = mem_calloc(TRAIN, sizeof(float), NULL);
+	for (size_t i = 0; i < TRAIN; i++) {
+		bool odd = i / 8 % 2 == 1;
+
+		train.ds.weight[i] = odd ? 1e-6f : 1;
+		if (odd)
+			train.ds.cost[i * M] = 1e-5f / train.ds.cost[i * M];
+	}
+	cr_assert(expect_fit(&train.ds, train.x, D, NULL, NULL, &h, &e) == 0 && h != NULL, "%s", e.msg);
+	for (size_t i = 0; i < TRAIN; i++)	/* the mean is to be that of the rows that count */
+		if (train.ds.weight[i] < 1)
+			train.ds.cost[i * M] = 1e-5f / train.ds.cost[i * M];
+	cr_expect(expect_weight(h, 0, false) > 0.8, "%g", expect_weight(h, 0, false));
+	cr_expect(ratio(h, &train, &test, 0, false) < 0.3, "%g", ratio(h, &train, &test, 0, false));
+	expect_free(h);
+	free(train.ds.weight);
+	train.ds.weight = NULL;
+	drop(&train);
+	drop(&test);
+}

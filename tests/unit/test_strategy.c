@@ -43,7 +43,7 @@ draw(struct field *f, size_t n, size_t count[N])
 
 	memset(count, 0, N * sizeof *count);
 	for (size_t i = 0; i < n; i++) {
-		size_t k = strategy_choose(&f->a, f->p, N, &why);
+		size_t k = strategy_choose(&f->a, f->p, N, &why, NULL);
 
 		cr_assert_lt(k, N);
 		count[k]++;
@@ -84,12 +84,12 @@ Test(strategy, least_busy_takes_the_first_of_equals)
 	enum none why;
 
 	setup(&f, STRATEGY_LEAST_BUSY);
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 0);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 0);
 	backend_begin(f.p[0].b);
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 1);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 1);
 	backend_begin(f.p[1].b);
 	backend_begin(f.p[2].b);
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 0);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 0);
 	backends_free(f.table);
 }
 
@@ -119,14 +119,14 @@ Test(strategy, cost_is_the_plain_sum_and_nothing_told_is_dear)
 	enum none why;
 
 	setup(&f, STRATEGY_COST);
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 0);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 0);
 	f.d[1].input_cost = 1e-6;
 	f.d[1].output_cost = 3e-6;
 	f.d[2].input_cost = 2e-6;
 	f.d[2].output_cost = 1e-6;
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 2);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 2);
 	f.d[2].input_cost = 0;
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 1, "a cost of 0 counts as not told");
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 1, "a cost of 0 counts as not told");
 	backends_free(f.table);
 }
 
@@ -139,15 +139,15 @@ Test(strategy, usage_takes_the_least_tokens_and_keeps_limits)
 	call(&f, 0, (struct outcome){ .ok = true, .status = 200, .tokens = 100, .ttft_seconds = NAN });
 	call(&f, 1, (struct outcome){ .ok = true, .status = 200, .tokens = 50, .ttft_seconds = NAN });
 	call(&f, 2, (struct outcome){ .ok = true, .status = 200, .tokens = 70, .ttft_seconds = NAN });
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 1);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 1);
 	f.d[1].tpm = 59;
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 2, "50 and 10 are more than 59");
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 2, "50 and 10 are more than 59");
 	f.d[2].rpm = 1;
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 0, "its one request of the minute is used");
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 0, "its one request of the minute is used");
 	f.d[2].rpm = 2;
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), 2, "a limit of 2 admits 2");
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), 2, "a limit of 2 admits 2");
 	f.d[0].rpm = f.d[2].rpm = 1;
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), STRATEGY_NONE);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), STRATEGY_NONE);
 	cr_expect_eq(why, NONE_LIMIT);
 	backends_free(f.table);
 }
@@ -162,7 +162,7 @@ Test(strategy, round_robin_is_smooth)
 	f.d[0].weight = 5;
 	f.d[1].weight = f.d[2].weight = 1;
 	for (size_t i = 0; i < 2 * sizeof turn / sizeof turn[0]; i++)
-		cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), turn[i % 7], "turn %zu", i);
+		cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), turn[i % 7], "turn %zu", i);
 	backends_free(f.table);
 }
 
@@ -185,7 +185,7 @@ Test(strategy, order_cooldown_and_context_come_first)
 	draw(&f, 50, count);
 	cr_expect_eq(count[2], 50, "a prompt of 10 tokens does not fit into 5");
 	f.p[2].tried = true;
-	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why), STRATEGY_NONE);
+	cr_expect_eq(strategy_choose(&f.a, f.p, N, &why, NULL), STRATEGY_NONE);
 	backends_free(f.table);
 }
 
@@ -212,4 +212,33 @@ Test(strategy, cooldowns_follow_the_share_of_failures)
 	call(&f, 1, bad);
 	cr_expect_not(backend_in_service(f.p[1].b, clock_mono_ns()), "the third of two allowed");
 	backends_free(f.table);
+}
+
+Test(strategy, propensity_is_the_share_of_the_draws)
+{
+	static const enum strategy all[] = { STRATEGY_SHUFFLE, STRATEGY_LATENCY, STRATEGY_USAGE };
+
+	for (size_t k = 0; k < 4; k++) {
+		struct field f;
+		double told[N] = { 0 };
+		size_t count[N] = { 0 };
+		enum none why;
+
+		setup(&f, all[k % 3]);
+		if (k == 3) {
+			f.d[0].weight = 5;
+			f.d[2].weight = 2;
+		}
+		for (size_t i = 0; i < 30000; i++) {
+			double p = 0;
+			size_t c = strategy_choose(&f.a, f.p, N, &why, &p);
+
+			cr_assert(told[c] <= 0 || fabs(told[c] - p) < 1e-12, "the same for the same field");
+			told[c] = p;
+			count[c]++;
+		}
+		for (size_t i = 0; i < N; i++)
+			cr_expect_float_eq((double)count[i] / 30000, told[i], 0.015, "%zu of %zu", i, k);
+		backends_free(f.table);
+	}
 }
