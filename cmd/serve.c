@@ -175,6 +175,7 @@ fill(struct ctx *c, struct gateway_opts *o, struct buf *state)
 	    listen_inherited(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), &o->http.listen_fd, &c->err) < 0)
 		return -1;
 	o->state_dir = state->len == 0 ? NULL : buf_cstr(state);
+	o->embedder = opt_str(c, "embedder");
 	o->source.name = o->config_path;
 	o->http.listen = opt_str(c, "listen");
 	o->http.threads = c->threads;

@@ -620,6 +620,8 @@ static const struct opt serve_opts[] = {
 	{ .s = 'l', .l = "listen", .type = OPT_STRING, .arg = "ADDRESS", .dflt = "127.0.0.1:4000",
 	  .help = "HOST:PORT, [V6]:PORT, :PORT for all addresses, or unix:PATH" },
 	{ .s = 't', .l = "test", .type = OPT_FLAG, .help = "check config and model, then stop" },
+	{ .l = "embedder", .type = OPT_STRING, .arg = "bert:PATH",
+	  .help = "where the encoder lies that artifacts name by digest" },
 	{ .l = "no-auth", .type = OPT_FLAG, .help = "answer anybody, even beyond this machine, without a master key" },
 	{ .l = "tls-cert", .type = OPT_FILE, .arg = "FILE", .help = "certificate chain in PEM; serves HTTPS" },
 	{ .l = "tls-key", .type = OPT_FILE, .arg = "FILE", .help = "its private key" },

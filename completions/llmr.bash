@@ -463,6 +463,7 @@ _llmr() {
 		case $prev in
 		--config|-c) _llmr_files; return ;;
 		--listen|-l) COMPREPLY=(); return ;;
+		--embedder) COMPREPLY=(); return ;;
 		--tls-cert) _llmr_files; return ;;
 		--tls-key) _llmr_files; return ;;
 		--max-body) COMPREPLY=(); return ;;
@@ -583,7 +584,7 @@ _llmr() {
 		if [[ $cur == -* ]]; then _llmr_words " --channel --expires --plain --unpack --secret-key --password-file --password-fd --no-cas --registry --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --allow-unsigned --require-signature --registry-id --endpoint-url --region --profile --timeout --connect-timeout --retries --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_files; fi ;;
 	serve)
-		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --no-auth --tls-cert --tls-key --max-body --max-connections --access-log --decision-log --log-prompts --drain-timeout --header-timeout --body-timeout --idle-timeout --memory-limit --signature-grace --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
+		if [[ $cur == -* ]]; then _llmr_words " --config --listen --test --embedder --no-auth --tls-cert --tls-key --max-body --max-connections --access-log --decision-log --log-prompts --drain-timeout --header-timeout --body-timeout --idle-timeout --memory-limit --signature-grace --require-signature --public-key --public-key-b64 --trusted-dir --revoked --hmac-secret-file --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"
 		else _llmr_words ""; fi ;;
 	config)
 		if [[ $cur == -* ]]; then _llmr_words " --config --strict --show-origin --help --version --quiet --verbose --json --color --progress --log --threads --ca-file --ca-only --allowed-hosts --settings --state-dir"

@@ -495,6 +495,7 @@ complete -c llmr -n "not __fish_seen_subcommand_from $__llmr_commands" -a serve 
 complete -c llmr -n '__llmr_is serve' -l config -s c -r -F -d 'the gateway'\''s YAML, as LiteLLM reads it; /app/config/config.yaml when neither says'
 complete -c llmr -n '__llmr_is serve' -l listen -s l -x -d 'HOST:PORT, [V6]:PORT, :PORT for all addresses, or unix:PATH'
 complete -c llmr -n '__llmr_is serve' -l test -s t -d 'check config and model, then stop'
+complete -c llmr -n '__llmr_is serve' -l embedder -x -d 'where the encoder lies that artifacts name by digest'
 complete -c llmr -n '__llmr_is serve' -l no-auth -d 'answer anybody, even beyond this machine, without a master key'
 complete -c llmr -n '__llmr_is serve' -l tls-cert -r -F -d 'certificate chain in PEM; serves HTTPS'
 complete -c llmr -n '__llmr_is serve' -l tls-key -r -F -d 'its private key'

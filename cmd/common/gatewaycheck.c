@@ -152,7 +152,7 @@ check_model(struct checks *k, const struct config *c)
 		tell(k, "store", CHECK_WARN, ERR_NONE, "the model is in a store, which was not asked");
 		return;
 	}
-	if ((l = loaded_read(s->model_path, s->kind, 0, &e)) == NULL) {
+	if ((l = loaded_read(s->model_path, &(struct loaded_opts){ s->kind, NULL }, 0, &e)) == NULL) {
 		tell(k, "model", CHECK_FAIL, e.code, "%s", e.msg);
 		return;
 	}

@@ -726,6 +726,19 @@ fail:
 	return NULL;
 }
 
+bool
+embed_names_encoder(struct slice description)
+{
+	struct description d = { .kind = SLICE_NONE };
+	struct arena arena = ARENA_INIT;
+	struct parts parts;
+	bool yes = read_description(description, &d, &arena, NULL) == 0 && parts_parse(d.kind, &parts, NULL) == 0 &&
+	    has_part(&parts, KIND_BERT);
+
+	arena_finish(&arena);
+	return yes;
+}
+
 struct embedder *
 embed_load(const struct tensorfile *f, struct slice description, struct encoder *encoder, struct err *e)
 {

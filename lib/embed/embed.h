@@ -88,6 +88,8 @@ int embed_batch(const struct embedder *, const struct slice *texts, size_t n, fl
  */
 int embed_save(const struct embedder *, struct tensorfile_writer *, struct err *e);
 void embed_describe(const struct embedder *, struct jsonw *);
+/* Does that description name an encoder? False too where it cannot be read. */
+bool embed_names_encoder(struct slice description);
 /*
  * From an artifact: description (JSON text) and tensors, all checked (shapes,
  * finite numbers, indices in bounds). Borrows the tensorfile's memory, and the

@@ -606,6 +606,14 @@ load_parts(struct router *r, const struct tensorfile *f, struct encoder *encoder
 	return check_probe(r, meta[META_PROBE], e);
 }
 
+bool
+artifact_names_encoder(const struct tensorfile *f)
+{
+	struct slice description;
+
+	return need_meta(f, META_EMBEDDER, &description, NULL) == 0 && embed_names_encoder(description);
+}
+
 struct router *
 artifact_take_with(struct tensorfile *f, struct encoder *encoder, struct err *e)
 {

@@ -44,6 +44,8 @@ int artifact_save(const struct router *, const struct artifact_info *, const cha
 struct router *artifact_load(const char *path, struct err *e);
 /* The same for a parsed file; owns it on success only. */
 struct router *artifact_take(struct tensorfile *, struct err *e);
+/* Does the artifact name an encoder, without which it does not load? */
+bool artifact_names_encoder(const struct tensorfile *);
 /*
  * The same for an artifact that may name an encoder: this one, which must be
  * the very same and live as long as the router (NULL: none at hand).

@@ -38,6 +38,7 @@ struct gateway_opts {
 	const char *config_path;
 	struct config_source source;	/* how its variables are read */
 	struct relay_opts relay;
+	const char *embedder;		/* where the encoder lies that artifacts name: "bert:PATH"; NULL: nowhere */
 	const char *state_dir;		/* NULL: none can be kept */
 	/*
 	 * Open the verified file that a version's reference names, where that is

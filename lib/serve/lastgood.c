@@ -129,7 +129,7 @@ out:
 
 /* The bytes that k names, checked; NULL and err. */
 static struct loaded *
-load_kept(const char *dir, const struct kept *k, const char *kind, const struct proof_trust *t, struct err *e)
+load_kept(const char *dir, const struct kept *k, const struct loaded_opts *want, const struct proof_trust *t, struct err *e)
 {
 	struct proof f = { PROOF_NONE, BUF_INIT, BUF_INIT };
 	struct buf path = BUF_INIT;
@@ -154,7 +154,7 @@ load_kept(const char *dir, const struct kept *k, const char *kind, const struct 
 		if (strncmp(hex, k->sha256.p, 64) != 0)
 			(void)err_set(e, ERR_INPUT, "%s: not what its name says", buf_cstr(&path));
 		else {
-			l = loaded_take(p, n, kind, buf_cstr(&path), e);
+			l = loaded_take(p, n, want, buf_cstr(&path), e);
 			p = NULL;
 		}
 	}
@@ -167,7 +167,7 @@ load_kept(const char *dir, const struct kept *k, const char *kind, const struct 
 }
 
 struct loaded *
-lastgood_load(const char *state_dir, const char *kind, const struct proof_trust *t, struct err *e)
+lastgood_load(const char *state_dir, const struct loaded_opts *want, const struct proof_trust *t, struct err *e)
 {
 	struct kept k = { 0 };
 	struct buf dir = BUF_INIT;
@@ -175,7 +175,7 @@ lastgood_load(const char *state_dir, const char *kind, const struct proof_trust 
 
 	buf_printf(&dir, "%s/last-good", state_dir);
 	if (buf_ok(&dir, e) == 0 && read_kept(buf_cstr(&dir), &k, e) == 0)
-		l = load_kept(buf_cstr(&dir), &k, kind, t, e);
+		l = load_kept(buf_cstr(&dir), &k, want, t, e);
 	arena_finish(&k.arena);
 	buf_finish(&dir);
 	return l;

@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "embed/encoder.h"
 #include "fmt/hash.h"
 #include "model/artifact.h"
 
@@ -29,9 +31,50 @@ foreign(const unsigned char *p, size_t n)
 	return NULL;
 }
 
-struct loaded *
-loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err *e)
+/* The encoder of "bert:PATH", when the artifact has a use for one; *out NULL when not. */
+static int
+open_encoder(const struct tensorfile *f, const char *embedder, struct encoder **out, struct err *e)
 {
+	struct encoder_options o = ENCODER_OPTIONS_INIT;
+	struct buf spec = BUF_INIT;
+	struct slice place;
+
+	*out = NULL;
+	if (embedder == NULL || !artifact_names_encoder(f))
+		return 0;
+	if (embed_check_kind(embedder, e) < 0)
+		return err_wrap(e, "embedder");
+	if ((place = embed_encoder_spec(embedder)).p == NULL)
+		return 0;
+	/* Mapped, whoever shortens the file would end the server. */
+	o.read = true;
+	buf_add(&spec, place.p, place.n);
+	if (buf_ok(&spec, e) == 0)
+		*out = encoder_open(buf_cstr(&spec), &o, e);
+	buf_finish(&spec);
+	return *out == NULL ? -1 : 0;
+}
+
+/* The router of a file; owns f in any case. */
+static struct router *
+take_router(struct tensorfile *f, const char *embedder, struct err *e)
+{
+	struct encoder *encoder;
+	struct router *r;
+
+	if (open_encoder(f, embedder, &encoder, e) < 0 || (r = artifact_take_with(f, encoder, e)) == NULL) {
+		tensorfile_free(f);
+		encoder_free(encoder);
+		return NULL;
+	}
+	r->encoder = encoder;
+	return r;
+}
+
+struct loaded *
+loaded_take(void *p, size_t n, const struct loaded_opts *o, const char *origin, struct err *e)
+{
+	const char *kind = o->kind;
 	struct loaded *l = mem_calloc(1, sizeof *l, e);
 	const char *what = foreign(p, n);
 	struct tensorfile *f = NULL;
@@ -58,8 +101,7 @@ loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err 
 		err_wrap(e, "%s", origin);
 		goto fail;
 	}
-	if ((l->router = artifact_take(f, e)) == NULL) {
-		tensorfile_free(f);
+	if ((l->router = take_router(f, o->embedder, e)) == NULL) {
 		err_wrap(e, "%s", origin);
 		goto fail;
 	}
@@ -114,14 +156,14 @@ out:
 }
 
 struct loaded *
-loaded_read(const char *path, const char *kind, uint64_t max, struct err *e)
+loaded_read(const char *path, const struct loaded_opts *o, uint64_t max, struct err *e)
 {
 	int64_t start = clock_mono_ns();
 	struct loaded *l;
 	size_t n;
 	void *p;
 
-	if ((p = loaded_bytes(path, max, &n, e)) == NULL || (l = loaded_take(p, n, kind, path, e)) == NULL)
+	if ((p = loaded_bytes(path, max, &n, e)) == NULL || (l = loaded_take(p, n, o, path, e)) == NULL)
 		return NULL;
 	l->load_seconds = (double)(clock_mono_ns() - start) / 1e9;
 	return l;

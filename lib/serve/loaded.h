@@ -34,19 +34,26 @@ struct loaded {
 	_Atomic float outlier_below;	/* similarity to the nearest training row; NAN: no bound is known (serve/outlier) */
 };
 
+/* What is wanted of an artifact, and what it may need. */
+struct loaded_opts {
+	const char *kind;		/* "knn"; NULL or "custom" for any */
+	const char *embedder;		/* where an encoder lies that artifacts may name: "bert:PATH"; NULL: nowhere */
+};
+
 /*
  * From n bytes at p, 64-byte aligned, that were verified already: owns p in
- * any case. kind: the kind that is wanted ("knn"), NULL or "custom" for any.
- * The artifact's probe runs. NULL and ERR_INPUT.
+ * any case. The artifact's probe runs. An encoder that it names is opened for
+ * it alone, read into private memory and checked by its digest. NULL and
+ * ERR_INPUT; what encoder_open gives where that lies nowhere.
  */
-struct loaded *loaded_take(void *p, size_t n, const char *kind, const char *origin, struct err *e);
+struct loaded *loaded_take(void *p, size_t n, const struct loaded_opts *, const char *origin, struct err *e);
 /*
  * The bytes of a regular file in private memory, as loaded_take wants them; to
  * be freed. At most max (0: no limit; more is ERR_TEMPFAIL). Never blocks on a FIFO.
  */
 void *loaded_bytes(const char *path, uint64_t max, size_t *n, struct err *e);
 /* Both, without a look at signatures. */
-struct loaded *loaded_read(const char *path, const char *kind, uint64_t max, struct err *e);
+struct loaded *loaded_read(const char *path, const struct loaded_opts *, uint64_t max, struct err *e);
 /* Write its bytes to a private file, atomically. */
 int loaded_save(const struct loaded *, const char *path, struct err *e);
 struct loaded *loaded_ref(struct loaded *);

@@ -141,6 +141,7 @@ make(struct making *m, struct loaded *l, struct err *e)
 static struct generation *
 make_degraded(struct making *m, const struct err *why, struct err *e)
 {
+	struct loaded_opts want = { m->config->router.kind, m->g->o.embedder };
 	struct gateway *g = m->g;
 	struct err e2 = ERR_INIT;
 	struct generation *n = NULL;
@@ -150,7 +151,7 @@ make_degraded(struct making *m, const struct err *why, struct err *e)
 
 	log_at(&g->o.log, LOG_ERROR, "the model cannot be used: %s", why->msg);
 	refusals_add(&g->refusals, "start", why->msg);
-	if (g->o.state_dir != NULL && (l = lastgood_load(g->o.state_dir, m->config->router.kind, &m->trust, &e2)) != NULL) {
+	if (g->o.state_dir != NULL && (l = lastgood_load(g->o.state_dir, &want, &m->trust, &e2)) != NULL) {
 		stands_in = (n = make(m, l, &e2)) != NULL;
 		loaded_unref(l);
 	}
@@ -183,7 +184,7 @@ prepare(struct gateway *g, bool config, struct prepared *out, struct err *e)
 	set_watch(&m);
 	if (m.config->router.strategy != STRATEGY_ML)
 		out->next = make(&m, NULL, e);
-	else if (source_load(&m.config->router, &m.trust, g->o.memory_limit,
+	else if (source_load(&m.config->router, g->o.embedder, &m.trust, g->o.memory_limit,
 	    now == NULL || now->active.model == NULL ? 0 : now->active.model->bytes, &out->kept, &why) < 0 ||
 	    (out->next = make(&m, out->kept.model, &why)) == NULL) {
 		if (m.starting && !g->o.test && why.code != ERR_CONFIG)

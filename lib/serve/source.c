@@ -119,7 +119,7 @@ source_fits(const char *path, uint64_t bytes, uint64_t limit, uint64_t active_by
 }
 
 static struct loaded *
-read_and_verify(const char *path, const struct router_settings *s, const struct proof_trust *t, struct proof *f,
+read_and_verify(const char *path, const struct loaded_opts *want, const struct proof_trust *t, struct proof *f,
 	struct err *e)
 {
 	int64_t start = clock_mono_ns();
@@ -133,7 +133,7 @@ read_and_verify(const char *path, const struct router_settings *s, const struct 
 		free(p);
 		return NULL;
 	}
-	if ((l = loaded_take(p, n, s->kind, path, e)) == NULL)
+	if ((l = loaded_take(p, n, want, path, e)) == NULL)
 		return NULL;
 	l->is_signed = is_signed;
 	l->load_seconds = (double)(clock_mono_ns() - start) / 1e9;
@@ -141,9 +141,10 @@ read_and_verify(const char *path, const struct router_settings *s, const struct 
 }
 
 int
-source_load(const struct router_settings *s, const struct proof_trust *t, uint64_t limit, uint64_t active_bytes,
+source_load(const struct router_settings *s, const char *embedder, const struct proof_trust *t, uint64_t limit, uint64_t active_bytes,
 	struct source_model *out, struct err *e)
 {
+	struct loaded_opts want = { s->kind, embedder };
 	struct buf path = BUF_INIT;
 	struct stat st;
 
@@ -153,7 +154,7 @@ source_load(const struct router_settings *s, const struct proof_trust *t, uint64
 	if (source_file(s->model_path, &path, e) == 0 &&
 	    (stat(buf_cstr(&path), &st) < 0 ||
 	     source_fits(buf_cstr(&path), (uint64_t)st.st_size, limit, active_bytes, e) == 0))
-		out->model = read_and_verify(buf_cstr(&path), s, t, &out->proof, e);
+		out->model = read_and_verify(buf_cstr(&path), &want, t, &out->proof, e);
 	buf_finish(&path);
 	return out->model == NULL ? -1 : 0;
 }

@@ -35,7 +35,7 @@ struct source_model {
 	struct proof proof;
 };
 /* Load by the settings; NULL model and err when it is refused. Release proof with proof_finish in any case. */
-int source_load(const struct router_settings *, const struct proof_trust *, uint64_t memory_limit,
+int source_load(const struct router_settings *, const char *embedder, const struct proof_trust *, uint64_t memory_limit,
 	uint64_t active_bytes, struct source_model *out, struct err *e);
 
 #endif

@@ -167,10 +167,11 @@ park(struct switching *s, struct generation *base, const struct generation *d)
 static int
 unpark(struct switching *s, struct generation *base, struct err *e)
 {
+	struct loaded_opts o = { NULL, s->g->o.embedder };
 	struct loaded *l;
 	char *origin, *version;
 
-	if (base->parked.version == NULL || (l = loaded_read(s->parked, NULL, 0, e)) == NULL)
+	if (base->parked.version == NULL || (l = loaded_read(s->parked, &o, 0, e)) == NULL)
 		return base->parked.version == NULL ? 0 : -1;
 	origin = mem_strdup(base->parked.origin, e);
 	version = mem_strdup(base->parked.version, e);
@@ -511,7 +512,8 @@ switching_new(struct gateway *g, const struct config *c, struct err *e)
 	settings_of(c, &set);
 	if ((s->parked = buf_take(&parked, e)) == NULL || (s->slot = mem_calloc(SLOTS, sizeof *s->slot, e)) == NULL ||
 	    (s->db = switchdb_open(buf_cstr(&db), e)) == NULL ||
-	    (s->versions = versions_new(&(struct versions_opts){ buf_cstr(&dir), s->db, open_ref, s }, e)) == NULL ||
+	    (s->versions = versions_new(&(struct versions_opts){ buf_cstr(&dir), s->db, open_ref, s, g->o.embedder },
+	    e)) == NULL ||
 	    (s->engine = switcher_new(s->db, &h, &set, e)) == NULL || switcher_weights(s->engine, weights, e) < 0)
 		goto fail;
 	buf_finish(&db);

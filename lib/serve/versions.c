@@ -301,7 +301,8 @@ static struct loaded *
 load_file(struct versions *s, struct model_version *v, struct err *e)
 {
 	char *path = file_of(s, v, e);
-	struct loaded *l = path == NULL ? NULL : loaded_read(path, NULL, 0, e);
+	struct loaded_opts o = { NULL, s->o.embedder };
+	struct loaded *l = path == NULL ? NULL : loaded_read(path, &o, 0, e);
 	char *name;
 
 	free(path);

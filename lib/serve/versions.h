@@ -43,6 +43,7 @@ struct versions_opts {
 	 */
 	int (*open)(void *ctx, const char *ref, bool *is_signed, struct err *e);
 	void *ctx;
+	const char *embedder;		/* as in struct loaded_opts; borrowed */
 };
 struct versions;
 /* Reads what the database remembers. */

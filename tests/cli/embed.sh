@@ -66,6 +66,19 @@ status 65 "without the encoder" "$LLMR" route -m r.safetensors 'a able'
 match err 'embedder bert:PATH' "says what is missing"
 status 65 "with another encoder" "$LLMR" route -m r.safetensors --embedder bert:i.safetensors 'a able'
 match err "dtype 'bf16'" "says how they differ"
+cat >gw.yaml <<'Y'
+model_list:
+  - {model_name: m1, litellm_params: {model: openai/m1, api_key: none, api_base: "http://127.0.0.1:9/v1"}}
+  - {model_name: m2, litellm_params: {model: openai/m2, api_key: none, api_base: "http://127.0.0.1:9/v1"}}
+general_settings: {master_key: sk-test}
+router_settings: {routing_strategy: llmrouter-knn, routing_strategy_args: {model_path: r.safetensors}}
+Y
+ok "a gateway takes it with its encoder" "$LLMR" serve -t -c gw.yaml --embedder bert:e.safetensors
+status 65 "not without" "$LLMR" serve -t -c gw.yaml
+match err 'embedder bert:PATH' "and says what is missing"
+status 65 "nor with another" "$LLMR" serve -t -c gw.yaml --embedder bert:i.safetensors
+match err "dtype 'bf16'" "and says how they differ"
+status 66 "nor with none" "$LLMR" serve -t -c gw.yaml --embedder bert:absent.safetensors
 status 64 "import bert without output" "$LLMR" import bert .
 status 66 "import bert of a folder without a model" "$LLMR" import bert . -o z.safetensors
 match err 'config.json' "names the file"
