@@ -129,7 +129,8 @@ out:
 
 /* The bytes that k names, checked; NULL and err. */
 static struct loaded *
-load_kept(const char *dir, const struct kept *k, const struct loaded_opts *want, const struct proof_trust *t, struct err *e)
+load_kept(const char *dir, const struct kept *k, const struct loaded_opts *want, const struct proof_trust *t,
+	struct err *e)
 {
 	struct proof f = { PROOF_NONE, BUF_INIT, BUF_INIT };
 	struct buf path = BUF_INIT;

@@ -16,6 +16,7 @@
 /* Keep a model's bytes; nothing is written when they are kept already. */
 int lastgood_keep(const char *state_dir, const struct loaded *, const struct proof *, struct err *e);
 /* The kept one, verified again; ERR_NOINPUT when there is none. */
-struct loaded *lastgood_load(const char *state_dir, const struct loaded_opts *, const struct proof_trust *, struct err *e);
+struct loaded *lastgood_load(const char *state_dir, const struct loaded_opts *, const struct proof_trust *,
+	struct err *e);
 
 #endif

@@ -141,7 +141,8 @@ read_and_verify(const char *path, const struct loaded_opts *want, const struct p
 }
 
 int
-source_load(const struct router_settings *s, const char *embedder, const struct proof_trust *t, uint64_t limit, uint64_t active_bytes,
+source_load(const struct router_settings *s, const char *embedder, const struct proof_trust *t,
+	uint64_t limit, uint64_t active_bytes,
 	struct source_model *out, struct err *e)
 {
 	struct loaded_opts want = { s->kind, embedder };
