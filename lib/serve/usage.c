@@ -1,3 +1,4 @@
+#define _GNU_SOURCE	/* memmem */
 #include "serve/usage.h"
 
 #include <string.h>
@@ -66,20 +67,6 @@ usage_read(struct usage *u, const char *p, size_t n)
 		u->total_tokens = u->prompt_tokens + u->completion_tokens;
 }
 
-static bool
-holds(const char *p, size_t n, const char *what)
-{
-	size_t k = strlen(what);
-
-	for (const char *q = p; n >= k && (q = memchr(q, what[0], n - k + 1 - (size_t)(q - p))) != NULL; q++) {
-		if (memcmp(q, what, k) == 0)
-			return true;
-		if ((size_t)(q - p) + 1 > n - k)
-			break;
-	}
-	return false;
-}
-
 static void
 whole_line(struct usage *u)
 {
@@ -98,7 +85,7 @@ whole_line(struct usage *u)
 		u->events++;
 		if (n == 6 && memcmp(p, "[DONE]", 6) == 0)
 			u->done = true;
-		else if (holds(p, n, "\"usage\""))
+		else if (memmem(p, n, "\"usage\"", 7) != NULL)
 			usage_read(u, p, n);
 	}
 	buf_reset(&u->line);
